@@ -1,0 +1,197 @@
+"""The release manifest: what a replica is told when it starts, signed by the control plane.
+
+The signature is over the exact bytes of the payload, which travel inside the envelope: they are
+verified before anything in them is parsed, and no second encoder has to arrive at the same bytes.
+The payload is canonical JSON (RFC 8785) all the same, so that one manifest has one digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+
+import rfc8785
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from wire.errors import ManifestRefused, Unreadable
+from wire.fields import Fields
+from wire.signature import Signature
+
+FORMAT = 1
+MAX_BYTES = 4 * 1024 * 1024
+CLOCK_SKEW = 60.0  # seconds that a replica's clock may be behind the control plane's
+# Keeps a signature made for one purpose from being accepted for another one of the same key.
+_PURPOSE = b"slipway release manifest 1\n"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServingConfig:
+    """How a replica serves. Every field has a default, so `from_json({})` is a valid configuration."""
+
+    max_body_bytes: int = 10 * 1024 * 1024
+    threads: int = 1  # ONNX Runtime's threads for one inference
+    workers: int = 2  # inferences at a time, for models too slow for the event loop
+    queue_limit: int = 128  # inferences waiting or running before new ones are refused
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: object) -> ServingConfig:
+        given = Fields(raw, kind="manifest", where="serving configuration")
+        bounds = {
+            "max_body_bytes": (1024, 2**31),
+            "threads": (1, 256),
+            "workers": (1, 256),
+            "queue_limit": (1, 100_000),
+        }
+        values = {
+            name: given.whole(name, low=low, high=high)
+            for name, (low, high) in bounds.items()
+            if given.has(name)
+        }
+        given.close()
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseManifest:
+    """Everything one replica needs to know. Times are Unix seconds; ids are public ids."""
+
+    release: str
+    release_digest: str
+    endpoint: str
+    environment: str
+    version: int
+    artifact_digest: str
+    signature: Signature
+    replica: str
+    telemetry_token: str = field(repr=False)
+    issued_at: int
+    expires_at: int
+    config: ServingConfig = field(default_factory=ServingConfig)
+
+    def to_json(self) -> dict[str, object]:
+        plain: dict[str, object] = {item.name: getattr(self, item.name) for item in fields(self)}
+        return plain | {
+            "format": FORMAT,
+            "signature": self.signature.to_json(),
+            "config": self.config.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, raw: object) -> ReleaseManifest:
+        """Strict: unknown, missing and ill-typed fields raise wire.errors.Unreadable."""
+        given = Fields(raw, kind="manifest", where="release manifest")
+        if given.take("format") != FORMAT:
+            raise Unreadable("manifest:unsupported-format", f"Only manifests of format {FORMAT} are read.")
+        manifest = cls(
+            release=given.text("release", longest=100),
+            release_digest=_digest(given, "release_digest"),
+            endpoint=given.text("endpoint", longest=200),
+            environment=given.text("environment", longest=200),
+            version=given.whole("version", low=1),
+            artifact_digest=_digest(given, "artifact_digest"),
+            signature=Signature.from_json(given.take("signature")),
+            config=ServingConfig.from_json(given.take("config")),
+            replica=given.text("replica", longest=100),
+            telemetry_token=given.text("telemetry_token", longest=200),
+            issued_at=given.whole("issued_at"),
+            expires_at=given.whole("expires_at"),
+        )
+        given.close()
+        return manifest
+
+
+def _digest(given: Fields, name: str) -> str:
+    digest = given.text(name, longest=71)
+    if not _DIGEST.fullmatch(digest):
+        raise given.refusal(f"has a `{name}` that is not `sha256:` and 64 hexadecimal digits")
+    return digest
+
+
+def canonical(value: Mapping[str, object]) -> bytes:
+    """Canonical JSON (RFC 8785): the form of everything that is hashed or signed."""
+    return rfc8785.dumps(value)  # type: ignore[arg-type]  # its recursive alias knows dict, not Mapping
+
+
+def sign(manifest: ReleaseManifest, private_key: Ed25519PrivateKey) -> bytes:
+    """The envelope to hand to the replica's standard input."""
+    payload = canonical(manifest.to_json())
+    return canonical(
+        {
+            "format": FORMAT,
+            "payload": base64.b64encode(payload).decode(),
+            "signature": base64.b64encode(private_key.sign(_PURPOSE + payload)).decode(),
+        }
+    )
+
+
+def verify(blob: bytes, public_key: Ed25519PublicKey, now: float) -> ReleaseManifest:
+    """The manifest inside a signed envelope, or ManifestRefused with one of these codes:
+
+    manifest:empty, manifest:too-large, manifest:malformed, manifest:bad-signature,
+    manifest:unsupported-format, manifest:invalid, signature:invalid, manifest:not-yet-valid,
+    manifest:expired.
+    """
+    try:
+        payload = _verified_payload(blob, public_key)
+        manifest = ReleaseManifest.from_json(_load(payload))
+    except Unreadable as problem:
+        raise ManifestRefused(problem.code, problem.message) from problem
+    if manifest.issued_at > now + CLOCK_SKEW:
+        raise ManifestRefused("manifest:not-yet-valid", "The release manifest was issued in the future.")
+    if manifest.expires_at <= now:
+        raise ManifestRefused("manifest:expired", "The release manifest has expired.")
+    return manifest
+
+
+def _verified_payload(blob: bytes, public_key: Ed25519PublicKey) -> bytes:
+    if not blob.strip():
+        raise ManifestRefused("manifest:empty", "No release manifest came on standard input.")
+    if len(blob) > MAX_BYTES:
+        raise ManifestRefused("manifest:too-large", f"The release manifest is larger than {MAX_BYTES} bytes.")
+    envelope = Fields(_load(blob), kind="manifest", where="signed envelope")
+    if envelope.take("format") != FORMAT:
+        raise ManifestRefused("manifest:unsupported-format", f"Only envelopes of format {FORMAT} are read.")
+    try:
+        payload = base64.b64decode(envelope.text("payload", longest=MAX_BYTES), validate=True)
+        signature = base64.b64decode(envelope.text("signature", longest=200), validate=True)
+    except (binascii.Error, ValueError) as problem:
+        raise ManifestRefused("manifest:malformed", "The signed envelope is not base64.") from problem
+    envelope.close()
+    try:
+        public_key.verify(signature, _PURPOSE + payload)
+    except InvalidSignature as problem:
+        raise ManifestRefused(
+            "manifest:bad-signature", "The release manifest is not signed by the trusted key."
+        ) from problem
+    return payload
+
+
+def _load(blob: bytes) -> object:
+    try:
+        return json.loads(blob)
+    except (ValueError, RecursionError) as problem:
+        raise ManifestRefused("manifest:malformed", "The release manifest is not JSON.") from problem
+
+
+def trust_text(public_key: Ed25519PublicKey) -> str:
+    """The public key as the command line argument `--trust` carries it."""
+    return base64.b64encode(public_key.public_bytes_raw()).decode()
+
+
+def trusted_key(text: str) -> Ed25519PublicKey:
+    """The reverse of `trust_text`; raises ManifestRefused with `manifest:untrusted-key`."""
+    try:
+        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError) as problem:
+        raise ManifestRefused(
+            "manifest:untrusted-key", "The trusted key is not base64 of 32 bytes."
+        ) from problem

@@ -1,0 +1,1 @@
+"""The composition root: settings, addresses, programs, and the conventions of the API."""

@@ -1,0 +1,82 @@
+"""The Celery application. Its settings are the measured ones; see docs/adr."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+
+VISIBILITY_SECONDS = 900
+
+app = Celery("slipway")
+
+
+def _settings() -> dict[str, Any]:
+    config = settings.CONFIG
+    return {
+        "broker_url": config.redis_url,
+        "broker_transport_options": {
+            "visibility_timeout": VISIBILITY_SECONDS,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "retry_on_timeout": True,
+            "global_keyprefix": "slipway:",
+        },
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_acks_on_failure_or_timeout": True,
+        "task_soft_time_limit": 540,
+        "task_time_limit": 600,
+        "task_ignore_result": True,
+        "task_track_started": False,
+        "task_publish_retry": True,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_soft_shutdown_timeout": 30,
+        "worker_enable_soft_shutdown_on_idle": True,
+        "worker_max_tasks_per_child": 500,
+        "worker_max_memory_per_child": 512_000,
+        "task_default_queue": "rollout",
+        "task_routes": {
+            "deployments.tasks.build_*": {"queue": "build"},
+            "deployments.*": {"queue": "rollout"},
+            "monitoring.*": {"queue": "monitor"},
+            "governance.*": {"queue": "govern"},
+        },
+        "beat_schedule": {
+            "sweep": {
+                "task": "deployments.tasks.sweep",
+                "schedule": config.sweep_seconds,
+                # A sweep that nobody took before the next one is due says nothing new.
+                "options": {"expires": max(config.sweep_seconds, 1.0)},
+            },
+        },
+        "beat_schedule_filename": str(settings.HOME / "run" / "beat-schedule"),
+    }
+
+
+app.conf.update(_settings())
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _logging(**_: Any) -> None:
+    """Leave logging to Django's settings; Celery would otherwise replace the handlers."""

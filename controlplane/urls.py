@@ -1,0 +1,12 @@
+"""Every address, gathered from the apps."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("api/v1/", include("controlplane.api_urls")),
+    path("accounts/", include("governance.urls")),
+    path("", include("controlplane.health_urls")),
+    path("", include("frontend.urls")),
+]

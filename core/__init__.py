@@ -1,0 +1,1 @@
+"""What every package above shares: errors, clock, ids, models, concurrency, live topics."""

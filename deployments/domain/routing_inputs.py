@@ -1,0 +1,57 @@
+"""What a gateway's resources are derived from: one environment's routes, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A release's part of an endpoint's traffic. `release_id` is the public id, which names the
+    cluster."""
+
+    release_id: str
+    version: int
+    percent: int
+    mirror_percent: int = 0
+
+    def __post_init__(self) -> None:
+        for figure in (self.percent, self.mirror_percent):
+            if not 0 <= figure <= 100:
+                raise ValueError(f"a percentage lies between 0 and 100, not {figure}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExposedRelease:
+    """A release that answers at `/versions/N` although it may have no weight."""
+
+    release_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseCluster:
+    """Where a release's ready replicas are. Without addresses there is no cluster."""
+
+    release_id: str
+    addresses: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRoute:
+    """`clusters` holds every release that the gateway must be able to reach, also those that only
+    a smoke inference reaches yet: being there is what "added to the gateway" means."""
+
+    name: str
+    shares: tuple[Share, ...] = ()
+    exposed: tuple[ExposedRelease, ...] = ()
+    clusters: tuple[ReleaseCluster, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRoutes:
+    """An empty `smoke_secret` means that no smoke route exists."""
+
+    environment: str
+    smoke_secret: str
+    endpoints: tuple[EndpointRoute, ...] = ()

@@ -1,0 +1,1 @@
+"""Serves the gateways' configuration and hears what they acknowledge."""

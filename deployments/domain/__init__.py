@@ -1,0 +1,1 @@
+"""Decisions about deployments: pure, without Django and without I/O."""

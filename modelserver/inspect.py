@@ -1,0 +1,98 @@
+"""`modelserver inspect`: loads a file of unknown origin, runs one made-up row, says what it found.
+
+Meant to be called in a sandbox: the caller bounds memory and time, and takes a process that dies
+without an answer for a model that crashed. It needs nothing of its environment.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from modelserver import onnxfile, sample
+from modelserver.errors import LoadFailed, ModelFailed
+from modelserver.tensors import encode
+
+FOUND, REFUSED = 0, 3
+
+
+def run(artifact: Path, out: BinaryIO, *, max_seconds: float | None = None) -> int:
+    """Writes one JSON object and returns the exit code: a report (0), or `code` and `message` (3)."""
+    timer = _deadline(out, max_seconds) if max_seconds is not None else None
+    try:
+        answer, code = inspect(artifact), FOUND
+    except LoadFailed as problem:
+        answer, code = {"code": problem.code, "message": problem.message}, REFUSED
+    except MemoryError:
+        message = "The model needs more memory than it may have here."
+        answer, code = {"code": "model:too-large-to-load", "message": message}, REFUSED
+    if timer is not None:
+        timer.cancel()
+    _write(out, answer)
+    return code
+
+
+def inspect(artifact: Path) -> dict[str, object]:
+    """The report. Raises LoadFailed with a sentence for the person who made the model."""
+    try:
+        blob = artifact.read_bytes()
+    except OSError as problem:
+        raise LoadFailed("model:unreadable", "The file cannot be read.") from problem
+    from modelserver import model as models  # noqa: PLC0415  # its import needs memory: see `run`
+
+    started = time.perf_counter()
+    model = models.load(blob)
+    loaded = time.perf_counter()
+    feeds = sample.feeds(model.signature)
+    try:
+        results = model.run(feeds, [spec.name for spec in model.signature.outputs])
+    except ModelFailed as problem:
+        raise _run_failed(models.load_failure, problem) from problem
+    ran = time.perf_counter()
+    facts = onnxfile.read(blob)
+    outputs = [encode(spec, array) for spec, array in zip(model.signature.outputs, results, strict=True)]
+    return {
+        "signature": model.signature.to_json(),
+        "sample": sample.request(model.signature, feeds),
+        "output_sample": {"outputs": outputs},
+        "ir_version": facts.ir_version,
+        "opsets": facts.opsets,
+        "producer": facts.producer,
+        "nodes": facts.nodes,
+        "load_seconds": round(loaded - started, 6),
+        "infer_seconds": round(ran - loaded, 6),
+    }
+
+
+def _run_failed(in_words: Callable[[BaseException], LoadFailed], problem: ModelFailed) -> LoadFailed:
+    cause = problem.__cause__ or problem
+    in_general = in_words(cause)
+    if in_general.code == "model:too-large-to-load":
+        return in_general
+    first_line = " ".join(str(cause).split())[:400]
+    return LoadFailed(
+        "model:run-failed", f"The model loads, but fails on one row of made-up values: {first_line}"
+    )
+
+
+def _deadline(out: BinaryIO, seconds: float) -> threading.Timer:
+    def give_up() -> None:
+        message = f"The model did not load and answer one row within {seconds:g} s."
+        _write(out, {"code": "model:too-slow", "message": message})
+        os._exit(REFUSED)  # native code cannot be interrupted, only left behind
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _write(out: BinaryIO, answer: dict[str, object]) -> None:
+    out.write(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+    out.flush()

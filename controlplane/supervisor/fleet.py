@@ -128,7 +128,7 @@ class Fleet:
             "restart",
             program=member.program.name,
             how=f"signal {-code}" if code < 0 else f"exit code {code}",
-            delay=round(max(0.0, due - self._clock()), 1),
+            delay=round(max(0.0, due - member.history.died_at), 2),
             log=str(self.log(member.program.name)),
         )
 

@@ -24,6 +24,7 @@ class History:
     """What is known of one program: how often it died in a row, and when it may start again."""
 
     started_at: float = 0.0
+    died_at: float = 0.0
     failures: int = 0
     restarts: int = 0
     start_due: float | None = None
@@ -36,6 +37,7 @@ class History:
         failures = 1 if calm else self.failures + 1
         return replace(
             self,
+            died_at=now,
             failures=failures,
             restarts=self.restarts + 1,
             start_due=now + backoff.delay(failures),

@@ -78,18 +78,25 @@ def collector(config: StackConfig) -> Program:
     return Program("collector", manage("collector"), STOP_WATCHING)
 
 
-def gateway(config: StackConfig, environment: str) -> Program:
-    port = config.ports.gateways[environment]
+def gateway(config: StackConfig, environment: str, joined: Mapping[str, str]) -> Program:
+    """`joined` is what registering it gave: its id and the file with its token."""
+    listen = f"127.0.0.1:{config.ports.gateways[environment]}"
     return Program(
         f"gateway-{environment}",
         (
-            *_module("controlplane.gateway_launcher", "--environment", environment),
-            *("--port", str(port), "--home", str(config.home / "gateways" / environment)),
-            *("--xds", f"127.0.0.1:{config.ports.web}"),
+            *_module("controlplane.gateway_launcher", "--web", config.web_url, "--listen", listen),
+            *("--state", str(config.home / "gateways" / environment), "--name", environment),
+            *("--node-id", joined["id"], "--token-file", joined["token_file"]),
         ),
         STOP_SERVING,
-        ready_url=f"http://127.0.0.1:{port}/v2/health/live",
+        ready_url=f"http://{listen}/v2/health/live",
     )
+
+
+def join_gateways(config: StackConfig) -> tuple[str, ...]:
+    """The management command that registers what runs here: gateways and the process hosts."""
+    addresses = (f"{name}=http://127.0.0.1:{port}" for name, port in config.ports.gateways.items())
+    return ("bootstrap_embedded", *(word for it in addresses for word in ("--gateway", it)))
 
 
 def manage(*arguments: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from controlplane.supervisor import health, leftovers, preflight, programs, store
 from controlplane.supervisor.child import Child, last_line
@@ -96,8 +97,9 @@ class Stack:
     def _join_gateways(self) -> None:
         """Gateways need their tokens, and the rest of the programs need the gateways' rows."""
         self._fleet.start(programs.worker(self._config))
-        self._finish("bootstrap_embedded", self._manage("bootstrap_embedded"))
-        gateways = [programs.gateway(self._config, name) for name in ENVIRONMENTS]
+        arguments = programs.join_gateways(self._config)
+        joined = self._result(arguments[0], self._manage(*arguments))["gateways"]
+        gateways = [programs.gateway(self._config, name, joined[name]) for name in ENVIRONMENTS]
         for program in (*gateways, programs.collector(self._config), programs.beat(self._config)):
             self._fleet.start(program)
         for gateway in gateways:
@@ -114,7 +116,7 @@ class Stack:
             log = self._fleet.log(name)
             raise CannotStart(f"{name} failed: {last_line(log) or 'no message'} (see {log})")
 
-    def _result(self, name: str, child: Child) -> dict[str, object]:
+    def _result(self, name: str, child: Child) -> dict[str, Any]:
         """The object that a management command prints as its last line.
 
         It may hold a password, so its log is emptied at once.
@@ -123,9 +125,7 @@ class Stack:
         log = self._fleet.log(name)
         line = log.read_text().strip().rpartition("\n")[2]
         log.write_text("")
-        result = json.loads(line)
-        if not isinstance(result, dict):
-            raise CannotStart(f"{name} printed no object (see {log})")
+        result: dict[str, Any] = json.loads(line)
         return result
 
     def _wait_for(self, condition: Callable[[], bool], what: str, program: str = "") -> None:

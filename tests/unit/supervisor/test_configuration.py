@@ -11,6 +11,7 @@ from controlplane.supervisor.errors import CannotStart
 from controlplane.supervisor.reporter import sentence
 
 PASSWORD = "not-a-real-one"
+JOINED = {"id": "gtw_01", "token_file": "/srv/token"}
 
 
 def test_the_defaults_are_the_documented_ports() -> None:
@@ -94,21 +95,21 @@ def test_what_starts_work_stops_before_what_serves_and_the_store_stops_last() ->
     order = [
         programs.worker(config).stop_stage,
         programs.collector(config).stop_stage,
-        programs.gateway(config, "staging").stop_stage,
+        programs.gateway(config, "staging", JOINED).stop_stage,
         programs.web(config).stop_stage,
         programs.STOP_STORE,
     ]
     assert order == sorted(set(order))
 
 
-def test_a_gateway_is_told_its_environment_its_port_and_its_own_folder(tmp_path: Path) -> None:
+def test_a_gateway_is_told_its_name_its_port_and_its_own_folder(tmp_path: Path) -> None:
     config = from_environment(
         {"SLIPWAY_HOME": str(tmp_path), "SLIPWAY_GATEWAY_PORT_PRODUCTION": "9191"}
     )
-    command = programs.gateway(config, "production").command
-    assert command[command.index("--environment") + 1] == "production"
-    assert command[command.index("--port") + 1] == "9191"
-    assert command[command.index("--home") + 1] == str(tmp_path / "gateways" / "production")
+    command = programs.gateway(config, "production", JOINED).command
+    assert command[command.index("--listen") + 1] == "127.0.0.1:9191"
+    assert command[command.index("--node-id") + 1] == JOINED["id"]
+    assert command[command.index("--state") + 1] == str(tmp_path / "gateways" / "production")
 
 
 def test_a_replica_is_known_by_the_home_its_files_lie_in() -> None:

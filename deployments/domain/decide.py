@@ -24,9 +24,11 @@ from deployments.domain.blockers import blocker, wanted_split
 from deployments.domain.decision import SLOW_TICK_SECONDS, Block, Decision, move, wait
 from deployments.domain.rollout import (
     NO_TRAFFIC,
+    Mirror,
     Outcome,
     Phase,
     Reason,
+    SetWeight,
     Spec,
     Split,
     Status,
@@ -70,12 +72,12 @@ def _begin(spec: Spec, was: Status, world: World) -> Decision:
 
 def _active(spec: Spec, was: Status, world: World) -> Decision:
     if reason := trouble.find(spec, was, world):
-        return _revert(was, world, reason)
+        return _revert(spec, was, world, reason)
     block = blocker(spec, was, world)
     if block is None:
         return _go_on(spec, was, world)
     if reason := block.lapsed(was, world.now):
-        return _revert(was, world, reason)
+        return _revert(spec, was, world, reason)
     return wait(was, world.now, block)
 
 
@@ -86,7 +88,7 @@ def _go_on(spec: Spec, was: Status, world: World) -> Decision:
             return _ask_gateways(replace(was, exposed=True), world, "Replicas ready and answering.")
         return move(was, world.now, "Reached through every gateway.", phase=Phase.STEPPING, step=0)
     if was.step >= len(spec.steps):
-        return _finish(was, world)
+        return _finish(spec, was, world)
     wanted = wanted_split(spec, was)
     if was.split != wanted:
         return _ask_gateways(replace(was, split=wanted), world, _split_note(wanted))
@@ -105,23 +107,24 @@ def _split_note(split: Split) -> str:
     return f"Sending {split.target_percent} % of the traffic to the new release."
 
 
-def _finish(was: Status, world: World) -> Decision:
+def _finish(spec: Spec, was: Status, world: World) -> Decision:
     """All steps passed and acknowledged. From here the endpoint's pointer is the target's."""
     if was.split == Split(100):
         return move(was, world.now, "Promoted.", phase=Phase.SETTLING, outcome=Outcome.PROMOTED)
-    return _let_go(was, world, Outcome.OBSERVED, None, "Observed to the end; letting it go.")
+    note = "Observed to the end; letting it go."
+    return _let_go(spec, was, world, Outcome.OBSERVED, None, note)
 
 
-def _revert(was: Status, world: World, reason: Reason) -> Decision:
-    return _let_go(was, world, Outcome.REVERTED, reason, f"Reverted: {reason.message}")
+def _revert(spec: Spec, was: Status, world: World, reason: Reason) -> Decision:
+    return _let_go(spec, was, world, Outcome.REVERTED, reason, f"Reverted: {reason.message}")
 
 
 def _let_go(
-    was: Status, world: World, outcome: Outcome, reason: Reason | None, note: str
+    spec: Spec, was: Status, world: World, outcome: Outcome, reason: Reason | None, note: str
 ) -> Decision:
     """One route change back. A target that no gateway ever sent anything is withdrawn with it, so
     that a cluster which a gateway rejects cannot block what follows."""
-    untouched = was.split == NO_TRAFFIC and world.gateways.clear_since is not None
+    untouched = not _has_had_traffic(spec, was) and world.gateways.clear_since is not None
     return move(
         was,
         world.now,
@@ -132,6 +135,14 @@ def _let_go(
         split=NO_TRAFFIC,
         exposed=was.exposed and not untouched,
     )
+
+
+def _has_had_traffic(spec: Spec, was: Status) -> bool:
+    """Its split may be back at nothing already, and requests still under way."""
+    if was.split != NO_TRAFFIC:
+        return True
+    passed = spec.steps[: was.step] if was.phase is Phase.STEPPING else ()
+    return any(isinstance(step, SetWeight | Mirror) and step.percent for step in passed)
 
 
 def _over(

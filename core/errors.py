@@ -3,6 +3,7 @@ One error tree, split by whose fault it is.
 
 ControlPlaneError
  ├─ Refused          the caller can fix it            -> 4xx, shown as it is
+ │   ├─ Malformed    cannot be understood             -> 400
  │   ├─ NotSignedIn  nobody is there                  -> 401
  │   ├─ NotAllowed   somebody is, and may not         -> 403
  │   ├─ NotFound     absent, or invisible to them     -> 404
@@ -61,6 +62,11 @@ class ControlPlaneError(Exception):
 class Refused(ControlPlaneError):
     code = "refused"
     title = "The request was refused"
+
+
+class Malformed(Refused):
+    code = "malformed"
+    title = "The request cannot be understood"
 
 
 class NotSignedIn(Refused):

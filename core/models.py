@@ -14,3 +14,18 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class IdempotencyRecord(models.Model):
+    """A request that must not happen twice. `status` is null while it runs; see
+    `core.api.idempotency`."""
+
+    name = models.CharField(primary_key=True, max_length=64)
+    fingerprint = models.CharField(max_length=64)
+    claimed_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    status = models.PositiveSmallIntegerField(null=True)
+    answer = models.BinaryField(null=True)
+
+    def __str__(self) -> str:
+        return self.name

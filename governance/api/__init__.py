@@ -1,0 +1,1 @@
+"""Entry points of governance, and what the API of every app is built on."""

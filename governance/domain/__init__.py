@@ -1,0 +1,1 @@
+"""Who may do what, decided without a database: pure functions over frozen values."""

@@ -1,0 +1,67 @@
+"""JSON, read strictly: garbage is refused as garbage and never reaches a handler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any
+
+from rest_framework.parsers import BaseParser
+
+from core.errors import Malformed
+
+MAX_DEPTH = 40
+
+
+class StrictJSONParser(BaseParser):
+    """One UTF-8 JSON value without duplicate names, NaN, or nesting beyond `MAX_DEPTH`."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        raw = stream.read()
+        try:
+            value = json.loads(
+                raw.decode("utf-8"),
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_without_duplicates,
+            )
+        except (ValueError, RecursionError) as problem:
+            raise Malformed(
+                f"The body is not JSON: {str(problem)[:200]}.", code="invalid_json"
+            ) from problem
+        if _deeper_than(value, MAX_DEPTH):
+            raise Malformed(
+                f"The body is nested deeper than {MAX_DEPTH} levels.", code="invalid_json"
+            )
+        return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return found
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    front = [value]
+    for _ in range(levels):
+        front = [
+            item
+            for outer in front
+            if isinstance(outer, dict | list)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not front:
+            return False
+    return True

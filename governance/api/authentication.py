@@ -1,0 +1,75 @@
+"""Who is asking: a token in the Authorization header, or a session with its CSRF token.
+
+Both leave the `Actor` in `request.auth`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Q
+from rest_framework import authentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from core import clock
+from core.api.requests import request_id_of
+from governance.domain import tokens
+from governance.domain.access import Actor
+from governance.models import ApiToken, User
+from governance.selectors import actors
+
+# `last_used_at` is for people; writing it with each request would cost a write per read.
+_USED_EVERY = timedelta(minutes=1)
+_REFUSAL = "This token is unknown, expired or revoked."
+
+
+class TokenAuthentication(authentication.BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[User, Actor] | None:
+        header = authentication.get_authorization_header(request).decode("latin-1")
+        scheme, _, text = header.partition(" ")
+        if not header:
+            return None
+        parsed = tokens.parse(text.strip()) if scheme.lower() == "bearer" else None
+        if parsed is None:
+            raise AuthenticationFailed("The Authorization header holds no API token of Slipway.")
+        token = _live(parsed)
+        if token is None:
+            raise AuthenticationFailed(_REFUSAL)
+        _used(token)
+        return token.user, actors.of_token(token, request_id=request_id_of(request._request))
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="slipway"'
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    def authenticate(self, request: Request) -> tuple[User, Actor] | None:
+        user = getattr(request._request, "user", None)
+        if not isinstance(user, User) or not user.is_active:
+            return None
+        self.enforce_csrf(request)
+        return user, actors.of_request(request._request)
+
+
+def _live(parsed: tokens.TokenText) -> ApiToken | None:
+    """Looked up by the digest of the whole: what an attacker controls is never compared."""
+    return (
+        ApiToken.objects.select_related("user", "user__pseudonym")
+        .filter(
+            lookup=parsed.lookup,
+            digest=parsed.digest,
+            revoked_at__isnull=True,
+            expires_at__gt=clock.now(),
+            user__is_active=True,
+        )
+        .first()
+    )
+
+
+def _used(token: ApiToken) -> None:
+    now = clock.now()
+    if token.last_used_at is None or token.last_used_at < now - _USED_EVERY:
+        ApiToken.objects.filter(
+            Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - _USED_EVERY), pk=token.pk
+        ).update(last_used_at=now)

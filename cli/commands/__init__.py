@@ -1,0 +1,1 @@
+"""The verbs and nouns of `slipway`, a module for each group."""

@@ -1,0 +1,192 @@
+"""What the API answers, typed as far as this client reads it.
+
+Unknown fields are ignored, absent ones have a default: a newer server must not break an older
+client. `raw` is the answer as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    name: str
+    team: str
+    task: str
+    latest_version: int | None
+    aliases: Mapping[str, int]
+    raw: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> Model:
+        return cls(
+            name=raw["name"],
+            team=str(raw.get("team") or ""),
+            task=raw.get("task") or "",
+            latest_version=raw.get("latest_version"),
+            aliases=raw.get("aliases") or {},
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    id: str
+    model: str
+    number: int
+    digest: str
+    size: int
+    created_at: str
+    raw: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> Version:
+        artifact = raw.get("artifact") or {}
+        return cls(
+            id=raw.get("id", ""),
+            model=str(raw.get("model") or ""),
+            number=int(raw["number"]),
+            digest=artifact.get("digest", ""),
+            size=int(artifact.get("size") or 0),
+            created_at=raw.get("created_at") or "",
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    id: str
+    name: str
+    environment: str
+    url: str
+    state: str
+    sentence: str
+    stable_version: int | None
+    traffic: tuple[Json, ...]
+    replicas: tuple[Json, ...]
+    active_rollout: str
+    raw: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> Endpoint:
+        return cls(
+            id=raw["id"],
+            name=raw["name"],
+            environment=_name(raw.get("environment")),
+            url=raw.get("url") or "",
+            state=raw.get("state") or "",
+            sentence=raw.get("sentence") or "",
+            stable_version=_version(raw.get("stable_release")),
+            traffic=tuple(raw.get("traffic") or ()),
+            replicas=tuple(raw.get("replica_list") or ()),
+            active_rollout=_id(raw.get("active_rollout")),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    id: str
+    number: int
+    endpoint: str
+    environment: str
+    target_version: int | None
+    stable_version: int | None
+    phase: str
+    outcome: str
+    badge: str
+    sentence: str
+    waiting: str
+    steps: tuple[Json, ...]
+    reason_code: str
+    reason: str
+    evidence: Any
+    timings: Mapping[str, str | None]
+    gateways: tuple[Json, ...]
+    raw: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> Rollout:
+        status = raw.get("status") or {}
+        endpoint = raw.get("endpoint") or {}
+        reason = status.get("reason") or {}
+        return cls(
+            id=raw["id"],
+            number=int(raw.get("number") or 0),
+            endpoint=_name(endpoint),
+            environment=_name(endpoint.get("environment")) if isinstance(endpoint, dict) else "",
+            target_version=_version(raw.get("target")),
+            stable_version=_version(raw.get("stable")),
+            phase=status.get("phase") or "",
+            outcome=status.get("outcome") or "",
+            badge=status.get("badge") or "",
+            sentence=status.get("sentence") or "",
+            waiting=status.get("waiting") or "",
+            steps=tuple(status.get("steps") or ()),
+            reason_code=reason.get("code") or "",
+            reason=reason.get("message") or "",
+            evidence=reason.get("evidence"),
+            timings=raw.get("timings") or {},
+            gateways=tuple(raw.get("gateways") or ()),
+            raw=raw,
+        )
+
+    @property
+    def is_decided(self) -> bool:
+        """Traffic is where it will stay; old replicas may still drain."""
+        return self.outcome != ""
+
+    @property
+    def is_done(self) -> bool:
+        return self.phase == "done"
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome in ("promoted", "observed")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    id: str
+    status: str
+    target_kind: str
+    target_id: str
+    error: Json | None
+    raw: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> Operation:
+        target = raw.get("target") or {}
+        return cls(
+            id=raw.get("id", ""),
+            status=raw.get("status") or "",
+            target_kind=target.get("kind") or "",
+            target_id=target.get("id") or "",
+            error=raw.get("error"),
+            raw=raw,
+        )
+
+
+def _name(value: Any) -> str:
+    """Some answers name a thing, some carry it whole."""
+    if isinstance(value, dict):
+        return str(value.get("name") or value.get("id") or "")
+    return str(value or "")
+
+
+def _id(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("id") or "")
+    return str(value or "")
+
+
+def _version(value: Any) -> int | None:
+    """The version number of a release or of a rollout's side, however deep it is given."""
+    while isinstance(value, dict):
+        value = value.get("version", value.get("number"))
+    return int(value) if isinstance(value, int) else None

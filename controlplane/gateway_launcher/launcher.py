@@ -77,6 +77,7 @@ class Launcher:
             self._tell("envoy-started", envoy_pid=running.pid)
             self._write_run(running)
             if await self._watch(running):
+                self._tell("draining", at_most=self._settings.drain_seconds)
                 await running.stop(self._settings.drain_seconds)
                 return
             await running.close()

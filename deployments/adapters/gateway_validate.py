@@ -91,12 +91,11 @@ def _listener(number: int, routes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reason(stderr: str, config: Path) -> str:
-    """The last line that tells something, without the file's name and without log decoration."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower()] or lines
-    if not telling:
-        return UNKNOWN
-    reason = telling[-1].replace(str(config), "the configuration")
-    if reason.startswith("[") and "] " in reason:
-        reason = reason.rpartition("] ")[2] if reason.count("] ") < 4 else reason.split("] ", 4)[-1]
-    return reason[:_LONGEST]
+    """Envoy's sentence alone. It may print the configuration before it, with the smoke secret."""
+    _, found, violated = stderr.partition("Proto constraint validation failed")
+    if found:
+        reason = found + violated
+    else:
+        _, found, rest = stderr.partition(f"error initializing configuration '{config}': ")
+        reason = rest.partition("\n")[0]
+    return " ".join(reason.split())[:_LONGEST] or UNKNOWN

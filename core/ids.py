@@ -6,6 +6,7 @@ import re
 import secrets
 import threading
 import time
+from datetime import UTC, datetime
 
 from core.errors import NotFound
 
@@ -36,6 +37,14 @@ def new_ulid() -> str:
 
 def is_ulid(text: str) -> bool:
     return bool(_PATTERN.fullmatch(text))
+
+
+def made_at(ulid: str) -> datetime:
+    """The moment inside the id, to the millisecond, in UTC."""
+    milliseconds = 0
+    for character in ulid[:10]:
+        milliseconds = milliseconds * 32 + _ALPHABET.index(character)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def public(prefix: str, ulid: str) -> str:

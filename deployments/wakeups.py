@@ -7,13 +7,17 @@ it costs a sweep's delay and nothing else.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
+import redis
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
 from core import clock
+from deployments.domain.gateways import SNAPSHOT_CHANNEL
 from deployments.models import Rollout
 
 if TYPE_CHECKING:
@@ -30,6 +34,11 @@ def wake(rollout_id: str) -> None:
     _wake(Rollout.objects.filter(pk=rollout_id).values_list("pk", flat=True))
 
 
+def remind(rollout_id: str) -> None:
+    """Send the message again for a row that is due already."""
+    _send(RECONCILE_ROLLOUT, rollout_id)
+
+
 def wake_endpoint(endpoint_id: str) -> None:
     """Look at an endpoint's replicas, and at its unfinished rollouts, now."""
     unfinished = Rollout.objects.filter(endpoint_id=endpoint_id).exclude(phase="done")
@@ -41,6 +50,11 @@ def gateway_acknowledged(environment_id: str) -> None:
     """A gateway has acknowledged or rejected something: look at what waits for it."""
     waiting = Rollout.objects.filter(endpoint__environment_id=environment_id)
     _wake(waiting.exclude(phase="done").values_list("pk", flat=True))
+
+
+def snapshots_published() -> None:
+    """Gateways have something new to fetch."""
+    transaction.on_commit(_publish_snapshots)
 
 
 def replica_changed(release_id: str, endpoint_id: str) -> None:
@@ -56,6 +70,21 @@ def _wake(ids: Iterable[str]) -> None:
     Rollout.objects.filter(pk__in=woken).update(due_at=clock.now(), wakes=F("wakes") + 1)
     for rollout_id in woken:
         _send(RECONCILE_ROLLOUT, rollout_id)
+
+
+def _publish_snapshots() -> None:
+    try:
+        _redis().publish(SNAPSHOT_CHANNEL, b"")
+    except redis.RedisError as problem:
+        log.warning("snapshots_not_announced", problem=str(problem))
+
+
+@cache
+def _redis() -> redis.Redis:
+    # Short: a missed announcement costs half a second, waiting for Redis would cost more.
+    return redis.Redis.from_url(
+        settings.CONFIG.redis_url, socket_timeout=1, socket_connect_timeout=1
+    )
 
 
 def _send(task: str, key: str) -> None:

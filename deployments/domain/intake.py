@@ -93,7 +93,7 @@ def from_errors(errors: str) -> Refusal:
 
 
 def digest_of(text: str) -> str | None:
-    """`text`, with or without its prefix, as `sha256:<64 hexadecimal digits>`; None if it is none."""
+    """`text` as `sha256:<64 hexadecimal digits>`, prefix or not; None if it is no digest."""
     plain = text.strip().lower()
     digest = plain if plain.startswith("sha256:") else f"sha256:{plain}"
     return digest if DIGEST.fullmatch(digest) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployments.models.fleet import Environment, Host, Replica
-from deployments.models.gateways import Gateway, GatewayState, Route, Snapshot
+from deployments.models.gateways import Gateway, GatewayState, Publication, Route, Snapshot
 from deployments.models.registry import Alias, AliasMove, Artifact, Model, Version
 from deployments.models.releases import Endpoint, Release
 from deployments.models.rollouts import Operation, Rollout, RolloutEvent, SmokeResult
@@ -19,6 +19,7 @@ __all__ = [
     "Host",
     "Model",
     "Operation",
+    "Publication",
     "Release",
     "Replica",
     "Rollout",

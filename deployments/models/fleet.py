@@ -66,9 +66,12 @@ class Replica(Identified):
         STOPPED = "stopped"
 
     LIVE: ClassVar = (State.STARTING, State.READY)
+    # What may still run: an ended copy is gone, whatever else it left behind.
+    PRESENT: ClassVar = (State.STARTING, State.READY, State.STOPPING)
 
     release = models.ForeignKey("Release", on_delete=models.PROTECT, related_name="replicas")
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="replicas")
+    slot = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.STARTING)
     address = models.CharField(max_length=100, blank=True)
     port = models.PositiveIntegerField(null=True, blank=True)
@@ -83,3 +86,11 @@ class Replica(Identified):
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["state"], name="replica_state")]
+        constraints: ClassVar = [
+            # Two workers that decide the same start one copy, not two.
+            models.UniqueConstraint(
+                fields=["release", "slot"],
+                condition=models.Q(state__in=("starting", "ready", "stopping")),
+                name="one_copy_per_slot",
+            )
+        ]

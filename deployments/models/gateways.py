@@ -102,3 +102,28 @@ class Snapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.environment_id} {self.type_url} {self.generation}"
+
+
+class Publication(models.Model):
+    """What one endpoint looked like from one generation on, until its next publication.
+
+    A gateway says which generation it runs; this says what that means for an endpoint. For
+    clusters `content` is a list of release ids, for routes a map of release id to
+    `[percent, mirror_percent]`.
+    """
+
+    endpoint = models.ForeignKey("Endpoint", on_delete=models.CASCADE, related_name="publications")
+    type_url = models.CharField(max_length=100)
+    generation = models.PositiveBigIntegerField()
+    content = models.JSONField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["endpoint", "type_url", "generation"],
+                name="one_publication_per_generation",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_id} {self.type_url} from {self.generation}"

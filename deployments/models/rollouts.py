@@ -49,11 +49,7 @@ class Rollout(Identified):
     outcome = models.CharField(max_length=10, blank=True)
     revision = models.PositiveBigIntegerField(default=1)
 
-    # The generations in which the current split and exposure were published, and when every
-    # gateway was first seen to run them.
-    clusters_generation = models.PositiveBigIntegerField(default=0)
-    routes_generation = models.PositiveBigIntegerField(default=0)
-    acked_at = models.DateTimeField(null=True, blank=True)
+    # When the routes were last changed, and when every gateway was known to run them.
     switched_at = models.DateTimeField(null=True, blank=True)
     switch_acked_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -1,0 +1,212 @@
+"""Making an endpoint's replicas match what its rollouts and its stable release need.
+
+1. Ask every host that matters. One that does not answer is silent: its replicas stay as they are.
+2. Write down what was seen: addresses, ends with their evidence.
+3. Take out of the gateways what is about to stop, then stop it; start what is missing.
+
+Each step may be repeated, and the whole may be cut off anywhere: the row of a replica is written
+before anything runs, and it is marked before anything stops.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+
+from core import clock, live
+from core.concurrency import compare_and_set
+from core.errors import Unavailable
+from deployments.adapters import hosts
+from deployments.domain import fleet
+from deployments.models import Host, Release, Replica
+from deployments.ports import ContainerHost, HostSilent, ObservedReplica
+from deployments.reconcile import ends, publish, starts
+from deployments.reconcile.story import Story
+
+log = structlog.get_logger(__name__)
+
+CRASHES_COUNT_FOR = timedelta(minutes=10)
+# Beyond the drain wait of the replica itself: what its last requests may take.
+STOP_GRACE_SECONDS = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one host answered. `replicas` is None when it is silent."""
+
+    host: Host
+    adapter: ContainerHost | None
+    replicas: Mapping[str, ObservedReplica] | None
+
+
+def converge(story: Story) -> frozenset[str]:
+    """One pass over the endpoint's replicas; the ids of the hosts that did not answer."""
+    seen = {host.pk: _ask(host) for host in _hosts(story)}
+    needs = fleet.needs(story.stable, story.endpoint.replicas, story.pairs())
+    copies = list(_copies(story, needs))
+    for copy in copies:
+        _update(copy, seen[copy.host_id])
+    copies = [copy for copy in copies if copy.state not in (Replica.State.STOPPED,)]
+    plan = fleet.changes(needs, _as_domain(copies), clock.timestamp(), _crashes(needs))
+    stopping = _mark_stopping(plan, copies, seen)
+    if publish.clusters_differ(story.endpoint):
+        publish.publish(story.endpoint.environment_id)
+        live.changed(f"endpoint:{story.endpoint.public_id}", 0)
+    for copy in stopping:
+        _tell(copy, seen[copy.host_id])
+    for start in plan.start:
+        _start(story, start, seen)
+    return frozenset(each.host.pk for each in seen.values() if each.replicas is None)
+
+
+def _hosts(story: Story) -> QuerySet[Host]:
+    """Those of the environment, and those that were removed while a copy was still there."""
+    holding = Q(replicas__release__endpoint=story.endpoint, replicas__state__in=Replica.PRESENT)
+    mine = Q(environment=story.endpoint.environment, removed_at__isnull=True)
+    return Host.objects.filter(mine | holding).distinct().order_by("pk")
+
+
+def _copies(story: Story, needs: Mapping[str, fleet.Need]) -> QuerySet[Replica]:
+    states = [*Replica.PRESENT, Replica.State.FAILED]
+    mine = Q(release__endpoint=story.endpoint) | Q(release__in=list(needs))
+    return Replica.objects.filter(mine, state__in=states).select_related("host").order_by("pk")
+
+
+def _ask(host: Host) -> Seen:
+    try:
+        adapter = hosts.connect(host)
+        replicas = adapter.observe()
+    except HostSilent as problem:
+        Host.objects.filter(pk=host.pk).update(last_error=problem.detail)
+        return Seen(host, None, None)
+    moment = clock.now()
+    # A write per pass would be a write per second; what people see is accurate to some seconds.
+    if host.last_contact_at is None or moment - host.last_contact_at > timedelta(seconds=3):
+        Host.objects.filter(pk=host.pk).update(last_contact_at=moment, last_error="")
+    return Seen(host, adapter, replicas)
+
+
+def _update(copy: Replica, seen: Seen) -> None:
+    """Bring the row up to what its host says; the copy's own fields follow when the write won."""
+    if seen.replicas is None or seen.adapter is None or copy.state == Replica.State.FAILED:
+        return
+    observed = seen.replicas.get(copy.public_id)
+    if observed is None or not observed.running:
+        _ended(copy, observed, seen.adapter)
+    elif observed.port and (copy.port, copy.address) != (observed.port, observed.address):
+        _write(copy, address=observed.address, port=observed.port, boot_id=observed.boot_id)
+
+
+def _ended(copy: Replica, observed: ObservedReplica | None, adapter: ContainerHost) -> None:
+    never_ran = observed is None or (observed.exit_code is None and not observed.port)
+    if copy.state == Replica.State.STARTING and never_ran:
+        starts.run(copy, adapter)  # whoever wrote the row died before it could start it
+        return
+    tail = adapter.log(copy.public_id, lines=50)
+    if copy.state == Replica.State.STOPPING:
+        if _write(copy, state=Replica.State.STOPPED, ended_at=clock.now(), log_tail=tail):
+            adapter.remove(copy.public_id)
+        return
+    failure = ends.explain(copy, observed.exit_code if observed else None, tail)
+    log.warning("replica_ended", replica=copy.public_id, code=failure["code"])
+    _write(copy, state=Replica.State.FAILED, ended_at=clock.now(), failure=failure, log_tail=tail)
+
+
+def _mark_stopping(
+    plan: fleet.Changes, copies: list[Replica], seen: Mapping[str, Seen]
+) -> list[Replica]:
+    """Mark what is to stop and clear away what failed; returns all that should be told to stop,
+    those marked in an earlier pass included."""
+    by_id = {copy.pk: copy for copy in copies}
+    for stop in plan.stop:
+        copy = by_id[stop.replica]
+        if copy.state != Replica.State.FAILED:
+            _write(copy, state=Replica.State.STOPPING, ended_at=clock.now())
+        elif (adapter := seen[copy.host_id].adapter) is not None:
+            adapter.remove(copy.public_id)
+            _write(copy, state=Replica.State.STOPPED)
+    return [copy for copy in copies if copy.state == Replica.State.STOPPING]
+
+
+def _tell(copy: Replica, seen: Seen) -> None:
+    if seen.adapter is None:
+        return
+    patience = timedelta(seconds=settings.CONFIG.replica_drain_wait_seconds + STOP_GRACE_SECONDS)
+    overdue = copy.ended_at is not None and clock.now() - copy.ended_at > patience
+    try:
+        seen.adapter.stop(copy.public_id, force=overdue)
+    except HostSilent as problem:
+        log.warning("stop_not_delivered", replica=copy.public_id, problem=problem.detail)
+
+
+def _start(story: Story, start: fleet.Start, seen: Mapping[str, Seen]) -> None:
+    chosen = _place(story, seen)
+    if chosen is None or chosen.adapter is None:
+        log.warning("no_host_for_replica", endpoint=story.endpoint.public_id)
+        return
+    release = Release.objects.get(pk=start.release)
+    try:
+        with transaction.atomic():
+            copy = Replica.objects.create(release=release, host=chosen.host, slot=start.slot)
+    except IntegrityError:
+        return  # another worker has filled this slot
+    try:
+        starts.run(copy, chosen.adapter)
+    except Unavailable as problem:
+        log.warning("replica_not_started", replica=copy.public_id, problem=problem.detail)
+
+
+def _place(story: Story, seen: Mapping[str, Seen]) -> Seen | None:
+    """The answering host with the most free room, in proportion to its capacity."""
+    used = Counter(
+        Replica.objects.filter(state__in=Replica.PRESENT, host__in=list(seen)).values_list(
+            "host_id", flat=True
+        )
+    )
+    free = [
+        (1 - used[each.host.pk] / each.host.capacity, each.host.pk)
+        for each in seen.values()
+        if each.adapter
+        and each.host.removed_at is None
+        and each.host.environment_id == story.endpoint.environment_id
+        and used[each.host.pk] < each.host.capacity
+    ]
+    return seen[max(free)[1]] if free else None
+
+
+def _as_domain(copies: list[Replica]) -> list[fleet.Replica]:
+    return [
+        fleet.Replica(copy.pk, copy.release_id, copy.slot, fleet.ReplicaState(copy.state))
+        for copy in copies
+    ]
+
+
+def _crashes(needs: Mapping[str, fleet.Need]) -> dict[str, fleet.Crashes]:
+    since = clock.now() - CRASHES_COUNT_FOR
+    failed = Replica.objects.filter(
+        release__in=list(needs), failure__isnull=False, ended_at__gte=since
+    ).values_list("release_id", "ended_at")
+    found: dict[str, fleet.Crashes] = {}
+    for release, ended_at in failed:
+        before = found.get(release, fleet.Crashes(0, 0.0))
+        latest = ended_at.timestamp() if ended_at else 0.0
+        found[release] = fleet.Crashes(before.count + 1, max(before.last_at, latest))
+    return found
+
+
+def _write(copy: Replica, **new: object) -> bool:
+    """Conditional: the collector and other workers write replicas as well."""
+    if not compare_and_set(copy, revision=copy.revision, **new):
+        copy.refresh_from_db()
+        return False
+    for name, value in new.items():
+        setattr(copy, name, value)
+    copy.revision += 1
+    return True

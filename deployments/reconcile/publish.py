@@ -1,0 +1,158 @@
+"""From route rows and ready replicas to the snapshots that gateways poll.
+
+Called inside the transaction that changes what a snapshot depends on, so that a decision and its
+traffic are one commit. The environment's row is locked: generations are given out one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from core import clock
+from deployments import wakeups
+from deployments.domain import routing
+from deployments.models import Endpoint, Environment, Publication, Replica, Route, Snapshot
+
+_KEPT_PUBLICATIONS = 30
+
+Content = Mapping[str, Any]
+"""What one endpoint looks like in one type: see `Publication`."""
+
+
+def publish(environment_id: str) -> None:
+    """Store new snapshots of this environment if anything in them differs."""
+    with transaction.atomic():
+        environment = Environment.objects.select_for_update().get(pk=environment_id)
+        endpoints = [_Endpoint(row) for row in _endpoints(environment)]
+        desired = routing.derive(
+            routing.EnvironmentRoutes(
+                environment=environment.name,
+                smoke_secret=environment.smoke_secret,
+                endpoints=tuple(endpoint.as_route() for endpoint in endpoints),
+            )
+        )
+        changed = [
+            _store(environment, type_url, desired[type_url], endpoints)
+            for type_url in routing.TYPE_URLS
+        ]
+        if any(changed):
+            wakeups.snapshots_published()
+
+
+def clusters_differ(endpoint: Endpoint) -> bool:
+    """Whether the ready replicas of this endpoint are others than those that were published."""
+    published = (
+        Publication.objects.filter(endpoint=endpoint, type_url=routing.CLUSTER_TYPE)
+        .order_by("-generation")
+        .values_list("content", flat=True)
+        .first()
+    )
+    return (published or {}) != _Endpoint(endpoint).contents[routing.CLUSTER_TYPE]
+
+
+class _Endpoint:
+    """One endpoint's routes and the addresses behind them."""
+
+    def __init__(self, row: Endpoint) -> None:
+        self.row = row
+        self.routes: list[Route] = sorted(row.routes.all(), key=lambda route: route.release_id)
+        ready = Replica.objects.filter(
+            release__in=[route.release_id for route in self.routes],
+            state=Replica.State.READY,
+            port__isnull=False,
+        )
+        self.addresses: dict[str, list[list[Any]]] = {}
+        for replica in ready.order_by("pk"):
+            addresses = self.addresses.setdefault(replica.release_id, [])
+            addresses.append([replica.address, replica.port])
+
+    @property
+    def contents(self) -> dict[str, Content]:
+        shares = {
+            route.release_id: [route.percent, route.mirror_percent]
+            for route in self.routes
+            if route.percent or route.mirror_percent
+        }
+        return {routing.CLUSTER_TYPE: self.addresses, routing.ROUTE_TYPE: shares}
+
+    def as_route(self) -> routing.EndpointRoute:
+        return routing.EndpointRoute(
+            name=self.row.model.name,
+            shares=tuple(
+                routing.Share(
+                    release_id=route.release.public_id,
+                    version=route.release.version.number,
+                    percent=route.percent,
+                    mirror_percent=route.mirror_percent,
+                )
+                for route in self.routes
+                if route.percent or route.mirror_percent
+            ),
+            exposed=tuple(
+                routing.ExposedRelease(route.release.public_id, route.release.version.number)
+                for route in self.routes
+            ),
+            clusters=tuple(
+                routing.ReleaseCluster(
+                    route.release.public_id,
+                    tuple((host, port) for host, port in self.addresses.get(route.release_id, [])),
+                )
+                for route in self.routes
+            ),
+        )
+
+
+def _endpoints(environment: Environment) -> list[Endpoint]:
+    found = Endpoint.objects.filter(environment=environment).select_related("model")
+    return list(found.prefetch_related("routes__release__version").order_by("pk"))
+
+
+def _store(
+    environment: Environment,
+    type_url: str,
+    resources: list[routing.Resource],
+    endpoints: list[_Endpoint],
+) -> bool:
+    content_hash = routing.content_hash(resources)
+    current = Snapshot.objects.filter(environment=environment, type_url=type_url).first()
+    if current and current.content_hash == content_hash:
+        return False
+    generation = current.generation + 1 if current else 1
+    Snapshot.objects.update_or_create(
+        environment=environment,
+        type_url=type_url,
+        defaults={
+            "generation": generation,
+            "content_hash": content_hash,
+            "resources": resources,
+            "published_at": clock.now(),
+        },
+    )
+    _tell_endpoints(type_url, generation, endpoints)
+    return True
+
+
+def _tell_endpoints(type_url: str, generation: int, endpoints: list[_Endpoint]) -> None:
+    """Write what changed for whom.
+
+    Only the newest are kept. A gateway that acknowledged something older is one of which nothing
+    is known, which is never taken for agreement.
+    """
+    rows = Publication.objects.filter(
+        endpoint__in=[endpoint.row for endpoint in endpoints], type_url=type_url
+    )
+    history: dict[str, list[Publication]] = {}
+    for row in rows.order_by("generation"):
+        history.setdefault(row.endpoint_id, []).append(row)
+    for endpoint in endpoints:
+        content = endpoint.contents[type_url]
+        earlier = history.get(endpoint.row.pk, [])
+        if not earlier or earlier[-1].content != content:
+            Publication.objects.create(
+                endpoint=endpoint.row, type_url=type_url, generation=generation, content=content
+            )
+        for row in earlier[:-_KEPT_PUBLICATIONS]:
+            row.delete()

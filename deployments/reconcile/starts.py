@@ -1,0 +1,55 @@
+"""Starting one replica: its signed release manifest, its artifact, its host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from core import clock
+from deployments.adapters import artifact_store
+from deployments.models import Release, Replica
+from deployments.ports import ContainerHost, ReplicaPlan
+from wire.manifest import ReleaseManifest, ServingConfig, sign
+from wire.signature import Signature
+
+# How long a manifest may wait to be read; a replica reads it at once.
+_START_WITHIN_SECONDS = 3600
+
+
+def run(copy: Replica, host: ContainerHost) -> None:
+    """Have the host start this replica. Repeatable: a host starts a replica id once."""
+    release = Release.objects.select_related(
+        "version__artifact", "endpoint__model", "endpoint__environment"
+    ).get(pk=copy.release_id)
+    digest = release.version.artifact.digest
+
+    def place(folder: Path) -> Path:
+        return artifact_store.materialize(digest, folder)
+
+    host.start(
+        ReplicaPlan(
+            replica=copy.public_id,
+            manifest=sign(_manifest(copy, release), settings.KEYS.signing_key()),
+            trust=settings.KEYS.trust(),
+            place_artifact=place,
+        )
+    )
+
+
+def _manifest(copy: Replica, release: Release) -> ReleaseManifest:
+    issued_at = int(clock.timestamp())
+    return ReleaseManifest(
+        release=release.public_id,
+        release_digest=release.digest,
+        endpoint=release.endpoint.model.name,
+        environment=release.endpoint.environment.name,
+        version=release.version.number,
+        artifact_digest=release.version.artifact.digest,
+        signature=Signature.from_json(release.version.signature),
+        config=ServingConfig.from_json(release.config),
+        replica=copy.public_id,
+        telemetry_token=settings.KEYS.telemetry_token(release.public_id, copy.public_id),
+        issued_at=issued_at,
+        expires_at=issued_at + _START_WITHIN_SECONDS,
+    )

@@ -1,0 +1,49 @@
+"""Releases: made once, found again by their digest."""
+
+from __future__ import annotations
+
+import hashlib
+
+from core.errors import Invalid
+from deployments.models import Endpoint, Release, Version
+from wire.errors import Unreadable
+from wire.manifest import ServingConfig, canonical
+
+
+def serving_config(given: object) -> dict[str, object]:
+    """The whole serving configuration, defaults filled in, from what somebody asked for.
+
+    Raises:
+        Invalid: a field is unknown or out of its bounds.
+    """
+    try:
+        return ServingConfig.from_json(given or {}).to_json()
+    except Unreadable as problem:
+        raise Invalid(problem.message, code="release:invalid-config") from problem
+
+
+def ensure(
+    endpoint: Endpoint, version: Version, config: dict[str, object], actor_id: str
+) -> Release:
+    """The endpoint's release of exactly this version and configuration. Inside a transaction."""
+    release, _ = Release.objects.get_or_create(
+        endpoint=endpoint,
+        digest=_digest(version, "", config),
+        defaults={"version": version, "config": config, "created_by_id": actor_id or None},
+    )
+    return release
+
+
+def _digest(version: Version, image_digest: str, config: dict[str, object]) -> str:
+    """SHA-256 of the canonical JSON of all that makes the release what it is. No time, no author:
+    the same content is the same release."""
+    content = {
+        "version": {
+            "model": version.model.name,
+            "number": version.number,
+            "artifact": version.artifact_id,
+        },
+        "image": image_digest,
+        "config": config,
+    }
+    return "sha256:" + hashlib.sha256(canonical(content)).hexdigest()

@@ -24,7 +24,9 @@ FOUND, REFUSED = 0, 3
 
 def run(artifact: Path, out: BinaryIO, *, max_seconds: float | None = None) -> int:
     """Writes one JSON object and returns the exit code: a report (0), or `code` and `message` (3)."""
-    timer = _deadline(out, max_seconds) if max_seconds is not None else None
+    answering = threading.Lock()  # taken once, by whoever gets to answer: the inspection or its deadline
+    if max_seconds is not None:
+        _deadline(out, answering, max_seconds)
     try:
         answer, code = inspect(artifact), FOUND
     except LoadFailed as problem:
@@ -32,8 +34,7 @@ def run(artifact: Path, out: BinaryIO, *, max_seconds: float | None = None) -> i
     except MemoryError:
         message = "The model needs more memory than it may have here."
         answer, code = {"code": "model:too-large-to-load", "message": message}, REFUSED
-    if timer is not None:
-        timer.cancel()
+    answering.acquire()  # when the deadline holds it, it ends the process
     _write(out, answer)
     return code
 
@@ -81,16 +82,16 @@ def _run_failed(in_words: Callable[[BaseException], LoadFailed], problem: ModelF
     )
 
 
-def _deadline(out: BinaryIO, seconds: float) -> threading.Timer:
+def _deadline(out: BinaryIO, answering: threading.Lock, seconds: float) -> None:
     def give_up() -> None:
-        message = f"The model did not load and answer one row within {seconds:g} s."
-        _write(out, {"code": "model:too-slow", "message": message})
-        os._exit(REFUSED)  # native code cannot be interrupted, only left behind
+        if answering.acquire(blocking=False):
+            message = f"The model did not load and answer one row within {seconds:g} s."
+            _write(out, {"code": "model:too-slow", "message": message})
+            os._exit(REFUSED)  # native code cannot be interrupted, only left behind
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True
     timer.start()
-    return timer
 
 
 def _write(out: BinaryIO, answer: dict[str, object]) -> None:

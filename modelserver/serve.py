@@ -49,6 +49,7 @@ class Options:
 def run(options: Options, stdin: BinaryIO | None = None) -> int:
     """Serves until told to stop; returns the exit code."""
     log = Log(name=options.name, pid=os.getpid())
+    options.announce.unlink(missing_ok=True)  # an earlier boot's, which would send probes to a stranger
     source = stdin if stdin is not None else sys.stdin.buffer
     try:
         manifest = admitted(options, source.read(manifests.MAX_BYTES + 1), now=time.time())

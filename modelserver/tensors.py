@@ -59,7 +59,7 @@ def _shape(spec: TensorSpec, given: object) -> tuple[int, ...]:
     if not isinstance(given, list) or not all(type(d) is int for d in given):
         raise _invalid(spec, "shape", "has a shape that is not a list of whole numbers")
     fits = len(given) == len(spec.shape) and all(
-        d == wanted or (wanted == DYNAMIC and d >= 0) for d, wanted in zip(given, spec.shape, strict=True)
+        d >= 0 and wanted in (d, DYNAMIC) for d, wanted in zip(given, spec.shape, strict=True)
     )
     if not fits:
         raise _invalid(spec, "shape", f"has the shape {shown(given)}; the model takes {list(spec.shape)}")

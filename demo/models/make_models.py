@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.base import BaseEstimator
@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 
 def convert(estimator: BaseEstimator) -> onnx.ModelProto:
     """A model with the input `X` and the outputs `label` and `probabilities`, all plain tensors."""
-    model = convert_sklearn(
+    model: onnx.ModelProto = convert_sklearn(
         estimator,
         initial_types=[("X", FloatTensorType([None, FEATURES]))],
         final_types=None,

@@ -116,6 +116,12 @@ def spawn(
     return process, announce, log
 
 
+def _announced(announce: Path, pid: int) -> Mapping[str, Any]:
+    """Empty until this process has announced itself; an older announcement does not count."""
+    said: dict[str, Any] = json.loads(announce.read_text()) if announce.exists() else {}
+    return said if said.get("pid") == pid else {}
+
+
 @contextlib.contextmanager
 def running(
     folder: Path,
@@ -129,9 +135,9 @@ def running(
     blob = manifests.sign(manifest_for(artifact, **changes), KEY)
     process, announce, log = spawn(folder, blob, artifact, drain_wait=drain_wait)
     try:
-        eventually(lambda: announce.exists() or process.poll() is not None)
-        assert announce.exists(), log.read_text()
-        replica = Replica(process, json.loads(announce.read_text()), log)
+        eventually(lambda: _announced(announce, process.pid) or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        replica = Replica(process, _announced(announce, process.pid), log)
         if wait_ready:
             eventually(replica.ready)
         yield replica

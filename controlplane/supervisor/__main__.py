@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = configuration.from_environment()
         match options.verb:
             case "up" if options.foreground:
-                return _up(config, as_json=options.json, until_eof=options.until_eof)
+                return _up(config, options)
             case "up":
                 return _up_in_background(config)
             case "down":
@@ -43,9 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _up(config: StackConfig, *, as_json: bool, until_eof: bool) -> int:
-    keep_on = reader_of(sys.stdin) if until_eof else (lambda: True)
-    return Stack(config, Reporter(as_json=as_json), keep_on=keep_on).run()
+def _up(config: StackConfig, options: argparse.Namespace) -> int:
+    keep_on = reader_of(sys.stdin) if options.until_eof else (lambda: True)
+    reporter = Reporter(as_json=options.json)
+    return Stack(config, reporter, keep_on=keep_on, fresh=options.fresh).run()
 
 
 def _up_in_background(config: StackConfig) -> int:
@@ -129,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--foreground", action="store_true", help="stay; Ctrl-C stops everything")
     up.add_argument("--json", action="store_true", help="say what happens as JSON lines")
     up.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
+    up.add_argument("--fresh", action="store_true", help="wipe a home made so before (demo)")
     verbs.add_parser("down", help="stop it")
     verbs.add_parser("status", help="what runs")
     return parser

@@ -42,6 +42,27 @@ def prepare_home(config: StackConfig) -> None:
         ) from problem
 
 
+def wipe(config: StackConfig) -> None:
+    """Empty a home whose story begins anew each time. Never a home that was made without `fresh`.
+
+    The lock stays, because it is held; the static files, because they come from the code.
+    """
+    mark = config.home / ".fresh"
+    if not mark.exists() and (config.home / "db.sqlite3").exists():
+        raise CannotStart(
+            f"{config.home} holds a Slipway with data, which a demo would wipe:"
+            " set SLIPWAY_HOME to another folder."
+        )
+    mark.touch()
+    for entry in config.home.iterdir():
+        if entry.name in (".fresh", "run", "log", "static"):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
 def check_disk(
     config: StackConfig, *, free: Callable[[str], int] = lambda path: shutil.disk_usage(path).free
 ) -> None:

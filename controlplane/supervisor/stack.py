@@ -27,11 +27,17 @@ class Stack:
     """One run of it. All of it happens in the thread that calls `run`: the main one."""
 
     def __init__(
-        self, config: StackConfig, reporter: Reporter, *, keep_on: Callable[[], bool] = lambda: True
+        self,
+        config: StackConfig,
+        reporter: Reporter,
+        *,
+        keep_on: Callable[[], bool] = lambda: True,
+        fresh: bool = False,
     ) -> None:
         self._config = config
         self._reporter = reporter
         self._keep_on = keep_on
+        self._fresh = fresh
         self._stop_asked = False
         self._began = time.monotonic()
         self._liveness = Liveness()
@@ -42,6 +48,8 @@ class Stack:
         with HomeLock(self._config.run).take(self._config.web_url):
             self._clear_leftovers()
             preflight.check_ports(self._config)
+            if self._fresh:
+                preflight.wipe(self._config)
             redis = store.choose(
                 self._config, KeyStore(self._config.home / "secrets").text("redis")
             )

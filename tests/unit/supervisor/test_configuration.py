@@ -144,3 +144,23 @@ def test_the_environment_names_the_settings_of_the_control_plane(tmp_path: Path)
     shared = programs.shared_environment(config, "redis://x")
     settings = {f"SLIPWAY_{name.upper()}" for name in Config.model_fields}
     assert {name for name in shared if name.startswith("SLIPWAY_")} <= settings
+
+
+def test_a_fresh_start_wipes_what_a_fresh_start_made_and_nothing_else(tmp_path: Path) -> None:
+    config = from_environment({"SLIPWAY_HOME": str(tmp_path)})
+    preflight.prepare_home(config)
+    preflight.wipe(config)
+    (tmp_path / "db.sqlite3").write_text("yesterday's demo")
+    (tmp_path / "artifacts").mkdir()
+    preflight.wipe(config)
+    assert not (tmp_path / "db.sqlite3").exists()
+    assert not (tmp_path / "artifacts").exists()
+    assert config.run.exists()
+
+
+def test_a_fresh_start_refuses_a_home_with_real_data(tmp_path: Path) -> None:
+    config = from_environment({"SLIPWAY_HOME": str(tmp_path)})
+    (tmp_path / "db.sqlite3").write_text("somebody's work")
+    with pytest.raises(CannotStart, match="another folder"):
+        preflight.wipe(config)
+    assert (tmp_path / "db.sqlite3").read_text() == "somebody's work"

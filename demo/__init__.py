@@ -1,0 +1,1 @@
+"""The story of `make demo`: told over REST, with the SDK, like any user could."""

@@ -63,17 +63,17 @@ def put(path: Path, digest: str) -> Stored:
         ) from problem
     stored = Stored(digest, path.stat().st_size, name)
     if _reads_as(name) != digest:
-        discard(stored)
+        discard(name)
         raise Broken("The artifact changed while it was stored.", code="artifact:corrupted")
     return stored
 
 
-def discard(stored: Stored) -> None:
+def discard(name: str) -> None:
     """Delete a file that no row names. A file that cannot be deleted is left and logged."""
     try:
-        default_storage.delete(stored.name)
+        default_storage.delete(name)
     except OSError as problem:
-        log.warning("artifact_not_deleted", name=stored.name, problem=str(problem))
+        log.warning("artifact_not_deleted", name=name, problem=str(problem))
 
 
 def is_sound(artifact: Artifact) -> bool:

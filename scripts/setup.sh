@@ -43,7 +43,7 @@ install() { $venv/bin/uv pip install --quiet --python $venv/bin/python "$@"; }
 
 bootstrap_uv() {
   [ -x $venv/bin/uv ] && [ $venv/bin/uv -nt requirements/uv.txt ] && return
-  $venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+  $venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/uv.txt
   touch $venv/bin/uv
 }
 

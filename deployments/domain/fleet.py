@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deployments.domain.rollout import Phase, Spec, Status, loser
+from deployments.domain.rollout import NO_TRAFFIC, Phase, Spec, Status, loser
 
 MAX_BACKOFF_SECONDS = 30.0
 
@@ -101,14 +101,14 @@ def needs(
 def kept_elsewhere(stable: str | None, others: Iterable[tuple[Spec, Status]]) -> frozenset[str]:
     """Releases that somebody other than this rollout will let go of properly, later.
 
-    The stable pointer and other *active* rollouts count; a target only once it is published, since
-    its cluster must not vanish for a moment in between. Settling rollouts do not count: two that
-    let go of the same release would each leave the draining to the other.
+    The stable pointer and other *active* rollouts count; a target only once it gets traffic, since
+    a rollout that never sent it any would not drain what an earlier one sent. Settling rollouts do
+    not count: two that let go of the same release would each leave the draining to the other.
     """
     kept = {stable}
     for spec, status in others:
         if status.phase.active:
-            kept |= {spec.stable, spec.target if status.exposed else None}
+            kept |= {spec.stable, spec.target if status.split != NO_TRAFFIC else None}
     return frozenset(release for release in kept if release)
 
 

@@ -6,7 +6,7 @@
 4. Its cluster is withdrawn; wait until no gateway knows it. Done.
 
 A later rollout may take the loser over (a rollback to a release that still drains). From the moment
-that it has published it, letting go is its business, and this rollout is done.
+that it sends it traffic again, letting go is its business, and this rollout is done.
 """
 
 from __future__ import annotations

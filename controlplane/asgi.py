@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import os
 
+import django
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
-
-from django.core.asgi import get_asgi_application
-
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 from controlplane.routing import application  # noqa: E402
 

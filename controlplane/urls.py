@@ -10,3 +10,7 @@ urlpatterns = [
     path("", include("controlplane.health_urls")),
     path("", include("frontend.urls")),
 ]
+
+handler400 = "controlplane.api.bad_request"
+handler404 = "controlplane.api.not_found"
+handler500 = "controlplane.api.server_error"

@@ -6,11 +6,12 @@ import re
 
 _SECRETS = re.compile(
     r"slw_[0-9A-Za-z]{8}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}"
+    r"|(?<=/accounts/link/)[\w-]+"
     r"|(?<=[Bb]earer )[\w.~+/=-]+"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
 )
 
 
 def redact(text: str) -> str:
-    """`text` with API tokens, bearer tokens and passwords in addresses replaced by `***`."""
+    """`text` with tokens, login links and passwords in addresses replaced by `***`."""
     return _SECRETS.sub("***", text)

@@ -1,3 +1,5 @@
+"""Addresses of governance's API."""
+
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver

@@ -97,7 +97,14 @@ _ACTIONS = (
     Action("version.download", "Download an artifact", ENGINEERS, _READ_MODELS),
     Action("alias.move", "Move an alias", ENGINEERS, _WRITE_MODELS),
     # Where things run
-    Action("environment.read", "See environments", EVERY_ROLE, _READ_PLACES, anywhere=True),
+    Action(
+        "environment.read",
+        "See environments",
+        EVERY_ROLE,
+        _READ_PLACES,
+        anywhere=True,
+        by_system=True,
+    ),
     Action("environment.create", "Create an environment", OPERATORS, _WRITE_ENVIRONMENTS),
     Action("environment.edit", "Edit an environment", OPERATORS, _WRITE_ENVIRONMENTS),
     Action("host.add", "Add a host", OPERATORS, _WRITE_ENVIRONMENTS, by_system=True),

@@ -30,6 +30,12 @@ def _settings() -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 25,
             "retry_on_timeout": True,
+            # For senders: with Redis away, a request must not wait for it. The sweep will find
+            # what was not sent. Workers connect again by the settings below, for ever.
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0.1,
+            "interval_max": 0.1,
             "global_keyprefix": "slipway:",
         },
         "visibility_timeout": VISIBILITY_SECONDS,

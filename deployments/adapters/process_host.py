@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,16 @@ import psutil
 from deployments.ports import ObservedReplica, ReplicaPlan
 
 # $1 memory in KiB, $2 the file for the exit code; the rest is the replica's command line. Its
-# output is bounded by the size limit on files: logging stops there, serving does not.
-_SHELL = (
-    'ulimit -v "$1"; ulimit -c 0; ulimit -n 4096; ulimit -f 131072; code="$2"; shift 2;'
-    ' "$@"; echo $? > "$code.new" && mv "$code.new" "$code"'
-)
+# output is bounded by the size limit on files: logging stops there, serving does not. The outer
+# shell ends at once, so that nobody has to collect the replica's status; a background job would
+# lose its standard input, so that travels as descriptor 3.
+_SHELL = """
+ulimit -v "$1"; ulimit -c 0; ulimit -n 4096; ulimit -f 131072
+code="$2"; shift 2; exec 3<&0
+{ "$@" <&3 3<&-; echo $? > "$code.new" && mv "$code.new" "$code"; } &
+"""
 _TAIL_BYTES = 256 * 1024
+_SPAWN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class ProcessHost:
 
     def stop(self, replica: str, *, force: bool) -> None:
         for process in self._processes(replica):
-            _signal(process, signal.SIGKILL if force else signal.SIGTERM)
+            if not _is_shell(process.info["cmdline"]):
+                _signal(process, signal.SIGKILL if force else signal.SIGTERM)
 
     def remove(self, replica: str) -> None:
         if not self._processes(replica):
@@ -89,24 +94,18 @@ class ProcessHost:
         ]
         limits = [str(self.memory_bytes // 1024), str(folder / "exit")]
         with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(
+            subprocess.run(
                 ["/bin/sh", "-c", _SHELL, "slipway-replica", *limits, *command],
-                stdin=subprocess.PIPE,
+                input=plan.manifest,
                 stdout=log,
                 stderr=log,
                 cwd=folder,
                 env={"PATH": os.defpath, "PYTHONPATH": str(self.source), "HOME": str(folder)},
                 start_new_session=True,
                 close_fds=True,
+                check=True,
+                timeout=_SPAWN_SECONDS,
             )
-        assert process.stdin is not None  # noqa: S101 - for the type checker: it was asked for
-        try:
-            process.stdin.write(plan.manifest)
-            process.stdin.close()
-        except BrokenPipeError:
-            pass  # it ended at once; its exit code says why
-        # The replica outlives this worker. While both live, somebody has to collect its status.
-        _reap_later(process)
 
     def _observed(self, name: str, running: bool) -> ObservedReplica:
         folder = self.root / name
@@ -121,6 +120,7 @@ class ProcessHost:
         )
 
     def _all_processes(self) -> dict[str, list[psutil.Process]]:
+        """By replica. The shell counts: it is there before its replica is, and after."""
         found: dict[str, list[psutil.Process]] = {}
         prefix = f"{self.name}/"
         for process in psutil.process_iter(["cmdline", "status"]):
@@ -135,8 +135,8 @@ class ProcessHost:
 
 
 def _name_of(command: list[str] | None) -> str | None:
-    """What follows `--name` on a model server's own command line; the shell's is not meant."""
-    if not command or "modelserver" not in command or command[1:2] == ["-c"]:
+    """What follows `--name` on the command line of a model server, or of its shell."""
+    if not command or "modelserver" not in command:
         return None
     try:
         return command[command.index("--name") + 1]
@@ -144,19 +144,13 @@ def _name_of(command: list[str] | None) -> str | None:
         return None
 
 
+def _is_shell(command: list[str]) -> bool:
+    return command[1:2] == ["-c"]
+
+
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass
-
-
-def _reap_later(process: subprocess.Popen[bytes]) -> None:
-    _children.append(process)
-    _children[:] = [child for child in _children if child.poll() is None]
-
-
-_children: list[subprocess.Popen[bytes]] = []
 
 
 @contextmanager

@@ -36,14 +36,18 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="load a file, run one row, report its signature")
     inspect.add_argument("--artifact", type=Path, required=True)
     inspect.add_argument("--max-seconds", type=float)
-    serve = commands.add_parser("serve", help="serve a model; the signed manifest comes on standard input")
+    serve = commands.add_parser(
+        "serve", help="serve a model; the signed manifest comes on standard input"
+    )
     serve.add_argument("--artifact", type=Path, required=True)
     serve.add_argument("--trust", required=True, help="the control plane's public key, in base64")
     serve.add_argument("--name", required=True, help="HOST_ID/REPLICA_ID")
     serve.add_argument(
         "--bind", type=_address, default=("127.0.0.1", 0), help="address:port; port 0 is a free one"
     )
-    serve.add_argument("--announce", type=Path, required=True, help="file to write the bound address to")
+    serve.add_argument(
+        "--announce", type=Path, required=True, help="file to write the bound address to"
+    )
     serve.add_argument(
         "--drain-wait", type=float, default=5.0, help="seconds from not ready to not accepting"
     )
@@ -61,5 +65,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: a thread inside ONNX Runtime (a load that was not awaited) must not hold the end up.
+    # Not sys.exit: a thread inside ONNX Runtime (a load nobody awaits) must not hold the end up.
     os._exit(code)

@@ -65,7 +65,7 @@ class Inference:
 
 
 class DataPlane:
-    """Loading until `serve`, ready until `drain`. While draining it still answers everything it is asked."""
+    """Loading until `serve`, ready until `drain`; while draining it still answers."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -80,7 +80,7 @@ class DataPlane:
             self._not_ready = ""
 
     def drain(self) -> None:
-        """From now on not ready, so that no new traffic is sent here; what arrives is still answered."""
+        """From now on not ready, so that no new traffic is sent here; what comes is answered."""
         self.draining = True
         self._not_ready = "The server is shutting down."
 
@@ -103,7 +103,7 @@ class DataPlane:
         } | self.identity.signature.to_json()
 
     def require_model(self, name: str, version: str | None) -> None:
-        """Raises NotFound unless this server answers for this model and, if one is named, this version."""
+        """Raises NotFound unless this server answers for this model and (if named) version."""
         if name != self.identity.name:
             raise NotFound("model:unknown", f"There is no model {shown(name)} here.")
         if version is not None and version != self.identity.version:
@@ -136,7 +136,9 @@ class DataPlane:
             self._waiting -= 1
         return self._answer(request, *outcome)
 
-    def _answer(self, request: InferenceRequest, arrays: list[Array], queued: float, ran: float) -> Inference:
+    def _answer(
+        self, request: InferenceRequest, arrays: list[Array], queued: float, ran: float
+    ) -> Inference:
         outputs = [encode(spec, array) for spec, array in zip(request.outputs, arrays, strict=True)]
         answer: Json = {
             "model_name": self.identity.name,
@@ -147,9 +149,13 @@ class DataPlane:
         return Inference(answer, request.rows, queued, ran)
 
 
-def _timed(model: Model, request: InferenceRequest, asked: float) -> tuple[list[Array], float, float]:
+def _timed(
+    model: Model, request: InferenceRequest, asked: float
+) -> tuple[list[Array], float, float]:
     started = time.perf_counter()
     arrays = model.run(request.feeds, [spec.name for spec in request.outputs])
     if len(arrays) != len(request.outputs):
-        raise ModelFailed("model:run-failed", "The model gave another number of outputs than it promised.")
+        raise ModelFailed(
+            "model:run-failed", "The model gave another number of outputs than it promised."
+        )
     return arrays, started - asked, time.perf_counter() - started

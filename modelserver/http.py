@@ -1,4 +1,4 @@
-"""The HTTP skin: a plain ASGI application over the data plane. Status codes live here and nowhere else."""
+"""The HTTP skin: a plain ASGI application over the data plane. Status codes live only here."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path names: `what` is live, ready, server, telemetry, model, model-ready, infer or nothing."""
+    """What a path names.
+
+    `what` is live, ready, server, telemetry, model, model-ready, infer or nothing.
+    """
 
     what: str
     model: str = ""
@@ -148,9 +151,13 @@ class HttpApp:
         if _is_smoke(scope):
             telemetry.smoked()
         else:
-            telemetry.answered(f"{answer.status // 100}xx", time.perf_counter() - started, code=code)
+            telemetry.answered(
+                f"{answer.status // 100}xx", time.perf_counter() - started, code=code
+            )
 
-    async def _respond(self, target: Target, scope: Scope, receive: Receive) -> tuple[Answer, str | None]:
+    async def _respond(
+        self, target: Target, scope: Scope, receive: Receive
+    ) -> tuple[Answer, str | None]:
         """The answer and, for a refusal, its code. Raises only Gone."""
         try:
             if target is _NOTHING:
@@ -163,7 +170,7 @@ class HttpApp:
             return self._look(target, dict(scope["headers"])), None
         except Gone:
             raise
-        except Exception as problem:  # a bug or a failing model must not close the connection unanswered
+        except Exception as problem:  # noqa: BLE001  # a bug must not leave the client unanswered
             return self._refusal(problem, target)
 
     async def _infer(self, target: Target, scope: Scope, receive: Receive) -> Answer:
@@ -201,7 +208,9 @@ class HttpApp:
     def _require_token(self, headers: Headers) -> None:
         scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
         if not tokens.same(given.strip(), self._token) or scheme.lower() != b"bearer":
-            raise Unknown("telemetry:unauthorized", "The telemetry needs this replica's bearer token.")
+            raise Unknown(
+                "telemetry:unauthorized", "The telemetry needs this replica's bearer token."
+            )
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         """The whole body, never more than the limit of it in memory."""
@@ -237,7 +246,9 @@ class HttpApp:
         return body
 
     def _too_large(self) -> TooLarge:
-        return TooLarge("request:too-large", f"The body is larger than {self._max_body_bytes} bytes.")
+        return TooLarge(
+            "request:too-large", f"The body is larger than {self._max_body_bytes} bytes."
+        )
 
     def _refusal(self, problem: Exception, target: Target) -> tuple[Answer, str]:
         """An error as HTTP says it. Causes and bugs go to the log, never to the client."""
@@ -260,7 +271,9 @@ class HttpApp:
     async def _send(self, send: Send, answer: Answer) -> None:
         headers = [_JSON, (b"content-length", str(len(answer.body)).encode()), *answer.headers]
         if self._plane.draining and not any(name == b"connection" for name, _ in headers):
-            headers.append((b"connection", b"close"))  # a kept connection would meet a closed door later
+            headers.append(
+                (b"connection", b"close")
+            )  # a kept connection would meet a closed door later
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -271,12 +284,17 @@ def _is_smoke(scope: Scope) -> bool:
 
 def _require_json(headers: Headers) -> None:
     kind = headers.get(b"content-type", b"application/json")
-    if kind != b"application/json" and kind.partition(b";")[0].strip().lower() != b"application/json":
+    if (
+        kind != b"application/json"
+        and kind.partition(b";")[0].strip().lower() != b"application/json"
+    ):
         raise NotReadable("request:content-type", "The body must be sent as application/json.")
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise NotReadable("request:content-encoding", "Compressed bodies are not read here.")
     if b"inference-header-content-length" in headers:
-        raise NotReadable("request:binary", "Binary tensors are not read here; send `data` as JSON.")
+        raise NotReadable(
+            "request:binary", "Binary tensors are not read here; send `data` as JSON."
+        )
 
 
 def _ready(said: dict[str, object], reason: str) -> Answer:

@@ -23,8 +23,10 @@ FOUND, REFUSED = 0, 3
 
 
 def run(artifact: Path, out: BinaryIO, *, max_seconds: float | None = None) -> int:
-    """Writes one JSON object and returns the exit code: a report (0), or `code` and `message` (3)."""
-    answering = threading.Lock()  # taken once, by whoever gets to answer: the inspection or its deadline
+    """Writes one JSON object, returns the exit code: a report (0), or `code` and `message` (3)."""
+    answering = (
+        threading.Lock()
+    )  # taken once, by whoever gets to answer: the inspection or its deadline
     if max_seconds is not None:
         _deadline(out, answering, max_seconds)
     try:
@@ -57,7 +59,9 @@ def inspect(artifact: Path) -> dict[str, object]:
         raise _run_failed(models.load_failure, problem) from problem
     ran = time.perf_counter()
     facts = onnxfile.read(blob)
-    outputs = [encode(spec, array) for spec, array in zip(model.signature.outputs, results, strict=True)]
+    outputs = [
+        encode(spec, array) for spec, array in zip(model.signature.outputs, results, strict=True)
+    ]
     return {
         "signature": model.signature.to_json(),
         "sample": sample.request(model.signature, feeds),
@@ -71,7 +75,9 @@ def inspect(artifact: Path) -> dict[str, object]:
     }
 
 
-def _run_failed(in_words: Callable[[BaseException], LoadFailed], problem: ModelFailed) -> LoadFailed:
+def _run_failed(
+    in_words: Callable[[BaseException], LoadFailed], problem: ModelFailed
+) -> LoadFailed:
     cause = problem.__cause__ or problem
     in_general = in_words(cause)
     if in_general.code == "model:too-large-to-load":

@@ -18,7 +18,11 @@ class Log:
     """`fields` are added to every line: which replica of which release is speaking."""
 
     def __init__(
-        self, stream: TextIO | None = None, *, wall: Callable[[], float] = time.time, **fields: object
+        self,
+        stream: TextIO | None = None,
+        *,
+        wall: Callable[[], float] = time.time,
+        **fields: object,
     ) -> None:
         self._stream = stream if stream is not None else sys.stderr
         self._wall = wall
@@ -47,4 +51,6 @@ class LogHandler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._log.event("library", logger=record.name, level=record.levelname, message=record.getMessage())
+        self._log.event(
+            "library", logger=record.name, level=record.levelname, message=record.getMessage()
+        )

@@ -16,7 +16,13 @@ from wire.signature import BY_ONNX, DYNAMIC, Signature, TensorSpec
 
 FATAL_ONLY = 4
 WARM_UP_BATCH = 4
-_OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "failed to allocate", "out of memory", "allocation failed")
+_OUT_OF_MEMORY = (
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate",
+    "out of memory",
+    "allocation failed",
+)
 
 
 class OnnxModel:
@@ -77,7 +83,9 @@ def load_failure(problem: BaseException) -> LoadFailed:
     """ONNX Runtime's refusal in words for the person who made the model."""
     text = str(problem)
     if isinstance(problem, MemoryError) or any(sign in text.lower() for sign in _OUT_OF_MEMORY):
-        return LoadFailed("model:too-large-to-load", "The model needs more memory than it may have here.")
+        return LoadFailed(
+            "model:too-large-to-load", "The model needs more memory than it may have here."
+        )
     first_line = " ".join(text.split())[:400]
     return LoadFailed("model:load-failed", f"ONNX Runtime cannot load this model: {first_line}")
 
@@ -91,20 +99,20 @@ def _spec(arg: Any, side: str) -> TensorSpec:
 
 
 def _unsupported(arg: Any, side: str) -> str:
-    sentence = f"The {side} `{arg.name}` is of the type `{arg.type}`, but only plain tensors can be served."
+    sentence = f"The {side} `{arg.name}` is a `{arg.type}`, but only plain tensors can be served."
     if side == "output" and "map(" in arg.type:
         sentence += (
-            " skl2onnx makes such a list of dictionaries for class probabilities; convert the model with"
-            " options={'zipmap': False} and it becomes a tensor."
+            " skl2onnx makes such a list of dictionaries for class probabilities; convert the model"
+            " with options={'zipmap': False} and it becomes a tensor."
         )
     return sentence
 
 
 def warm_up(model: OnnxModel) -> float:
-    """Runs made-up inputs, one row and (where the signature promises it) several, as live traffic will.
+    """Runs made-up inputs: one row and, where the signature promises it, several.
 
-    Returns the seconds of one warm inference. Raises LoadFailed with `model:warm-up-failed`: a batch
-    size baked into the graph passes every run of a single row.
+    Returns the seconds of one warm inference. Raises LoadFailed with `model:warm-up-failed`, which
+    a batch size baked into the graph causes: it passes every run of a single row.
     """
     outputs = [spec.name for spec in model.signature.outputs]
     _warm(model, outputs, 1)
@@ -128,6 +136,6 @@ def _warm_up_failure(rows: int, problem: ModelFailed) -> str:
     if rows == 1:
         return f"The model fails on one row of made-up values: {cause}"
     return (
-        f"The model answers 1 row but fails on {rows}, although its signature leaves the number of rows"
-        f" free; a batch size is probably baked into the graph: {cause}"
+        f"The model answers 1 row but fails on {rows}, although its signature leaves the number"
+        f" of rows free; a batch size is probably baked into the graph: {cause}"
     )

@@ -1,4 +1,4 @@
-"""The few facts about an ONNX file that ONNX Runtime does not tell, read from the protobuf directly.
+"""The few facts about an ONNX file that ONNX Runtime does not tell, read from the protobuf.
 
 Only the outermost fields of ModelProto and the node count of its graph are looked at, so that the
 model server needs neither the onnx package nor its generated classes. Field numbers are those of

@@ -35,7 +35,7 @@ from wire.manifest import ReleaseManifest
 GRACEFUL, MANIFEST_REFUSED, MODEL_FAILED = 0, 3, 4
 FINISH_SECONDS = 30
 KEEP_ALIVE_SECONDS = 75
-# Requests switch between the loop and a model's threads; the default of 5 ms would show in every p99.
+# How long a model's thread may keep the loop from running: the default of 5 ms shows in every p99.
 SWITCH_SECONDS = 0.0005
 
 
@@ -51,13 +51,21 @@ class Replica:
     """The exit code is decided once: by a signal, or by an artifact that cannot be served."""
 
     def __init__(
-        self, manifest: ReleaseManifest, artifact: Path, boot_id: str, log: Log, *, drain_wait: float
+        self,
+        manifest: ReleaseManifest,
+        artifact: Path,
+        boot_id: str,
+        log: Log,
+        *,
+        drain_wait: float,
     ) -> None:
         self._manifest = manifest
         self._artifact = artifact
         self._log = log
         self._drain_wait = drain_wait
-        self._plane = DataPlane(Identity(manifest.endpoint, str(manifest.version), manifest.signature))
+        self._plane = DataPlane(
+            Identity(manifest.endpoint, str(manifest.version), manifest.signature)
+        )
         telemetry = Telemetry(replica=manifest.replica, release=manifest.release, boot_id=boot_id)
         self._app = HttpApp(
             self._plane,
@@ -113,9 +121,7 @@ class Replica:
         except LoadFailed as problem:
             self._log.event("model-load-failed", code=problem.code, message=problem.message)
             outcome = MODEL_FAILED
-        except (
-            Exception
-        ) as problem:  # a thread that dies silently would leave a replica that never gets ready
+        except Exception as problem:  # noqa: BLE001  # a dead thread would neither be ready nor end
             self._log.problem("model-load-failed", problem, code="model:load-failed")
             outcome = MODEL_FAILED
         else:

@@ -15,14 +15,14 @@ from wire.signature import Signature, TensorSpec
 MAX_ID = 256
 MAX_REMARK = 256
 
-# For each input the names of its dimensions, as the model's author gave them; None for an unnamed one.
+# For each input its dimensions' names, as the model's author gave them; None where there is none.
 Symbols = Mapping[str, tuple[str | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """`remarks` are the reserved parameters (`subject`, `purpose`, `group.*`): they say something about
-    the prediction and are kept apart from `feeds`, which is all that the model gets to see."""
+    """`remarks` are the reserved parameters (`subject`, `purpose`, `group.*`): they say something
+    about the prediction and are kept apart from `feeds`, which is all that the model sees."""
 
     id: str
     feeds: dict[str, Array]
@@ -32,7 +32,7 @@ class InferenceRequest:
 
 
 def parse(body: bytes, signature: Signature, symbols: Symbols) -> InferenceRequest:
-    """The checked request, or Invalid. Keys that the protocol does not know are ignored, as null ones are."""
+    """The checked request, or Invalid. Null keys and unknown ones are ignored."""
     try:
         raw = orjson.loads(body)
     except orjson.JSONDecodeError as problem:
@@ -65,7 +65,9 @@ def _named(given: object, what: str) -> dict[str, Mapping[str, object]]:
     for item in given:
         name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str):
-            raise Invalid(f"request:{what}", f"Each of the `{what}` must be an object with a `name`.")
+            raise Invalid(
+                f"request:{what}", f"Each of the `{what}` must be an object with a `name`."
+            )
         if name in named:
             raise Invalid(f"request:{what}", f"{shown(name)} is named twice in `{what}`.")
         _parameters(item.get("parameters"))
@@ -122,7 +124,9 @@ def _remarks(given: object) -> dict[str, str]:
     for name, value in _parameters(given).items():
         if name in {"subject", "purpose"} or name.startswith("group."):
             if not isinstance(value, str) or not 0 < len(value) <= MAX_REMARK:
-                problem = f"The parameter {shown(name)} is not a text of at most {MAX_REMARK} characters."
+                problem = (
+                    f"The parameter {shown(name)} is not a text of at most {MAX_REMARK} characters."
+                )
                 raise Invalid("request:parameters", problem)
             remarks[name] = value
     return remarks

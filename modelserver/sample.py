@@ -1,4 +1,4 @@
-"""Inputs made up from a signature alone: for the first run at intake and for the warm-up of a replica."""
+"""Inputs made up from a signature alone: for the run at intake and the warm-up of a replica."""
 
 from __future__ import annotations
 

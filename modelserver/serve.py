@@ -49,7 +49,9 @@ class Options:
 def run(options: Options, stdin: BinaryIO | None = None) -> int:
     """Serves until told to stop; returns the exit code."""
     log = Log(name=options.name, pid=os.getpid())
-    options.announce.unlink(missing_ok=True)  # an earlier boot's, which would send probes to a stranger
+    options.announce.unlink(
+        missing_ok=True
+    )  # an earlier boot's, which would send probes to a stranger
     source = stdin if stdin is not None else sys.stdin.buffer
     try:
         manifest = admitted(options, source.read(manifests.MAX_BYTES + 1), now=time.time())
@@ -62,7 +64,9 @@ def run(options: Options, stdin: BinaryIO | None = None) -> int:
         listening = _bound(options.bind)
         _announce(options.announce, listening, boot_id)
     except OSError as problem:
-        log.event("bind-failed", address=options.bind.host, port=options.bind.port, message=str(problem))
+        log.event(
+            "bind-failed", address=options.bind.host, port=options.bind.port, message=str(problem)
+        )
         return USAGE
     log.event("listening", port=listening.getsockname()[1])
     replica = Replica(manifest, options.artifact, boot_id, log, drain_wait=options.drain_wait)

@@ -1,4 +1,4 @@
-"""Counters and latency histograms since boot. Made once and passed in; used from the event loop only."""
+"""Counters and latency histograms since boot. Passed in; used from the event loop only."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Telemetry:
         self.in_flight = 0
 
     def answered(self, outcome: str, seconds: float, *, code: str | None = None) -> None:
-        """One request ended; `outcome` is one of wire.report.OUTCOMES, `code` says why it was refused."""
+        """One request ended; `outcome` is one of wire.report.OUTCOMES, `code` a refusal's."""
         self._requests[outcome] += 1
         self._total.record(seconds)
         if code is not None:
@@ -68,7 +68,9 @@ class Telemetry:
     def report(self, *, ready: bool) -> Report:
         """The next report: cumulative, with a sequence number of its own."""
         self._sequence += 1
-        latency = Latency(self._total.snapshot(), self._inference.snapshot(), self._queue.snapshot())
+        latency = Latency(
+            self._total.snapshot(), self._inference.snapshot(), self._queue.snapshot()
+        )
         return Report(
             replica=self._replica,
             release=self._release,
@@ -76,7 +78,9 @@ class Telemetry:
             sequence=self._sequence,
             at=self._wall(),
             uptime=self._clock() - self._booted,
-            counts=Counts(dict(self._requests), dict(self._refused), self._smoke, self._rows, latency),
+            counts=Counts(
+                dict(self._requests), dict(self._refused), self._smoke, self._rows, latency
+            ),
             in_flight=self.in_flight,
             ready=ready,
             process=Process(rss_bytes=_resident_bytes(), cpu_seconds=time.process_time()),

@@ -15,7 +15,9 @@ from wire.signature import DATATYPES, DYNAMIC, Datatype, TensorSpec
 Array = npt.NDArray[np.generic]
 
 _EXACT = 2**53  # floats up to here name one whole number each
-_NUMPY: Mapping[str, np.dtype[np.generic]] = {name: np.dtype(d.numpy) for name, d in DATATYPES.items()}
+_NUMPY: Mapping[str, np.dtype[np.generic]] = {
+    name: np.dtype(d.numpy) for name, d in DATATYPES.items()
+}
 _SAID = {
     "bool": "true or false",
     "int": "whole numbers",
@@ -31,24 +33,31 @@ def decode(spec: TensorSpec, tensor: Mapping[str, object]) -> Array:
     """
     if tensor.get("datatype") != spec.datatype:
         given = shown(tensor.get("datatype"))
-        raise _invalid(spec, "datatype", f"has the datatype {given}; the model takes {spec.datatype}")
+        raise _invalid(
+            spec, "datatype", f"has the datatype {given}; the model takes {spec.datatype}"
+        )
     shape = _shape(spec, tensor.get("shape"))
     flat = _flat(spec, shape, tensor.get("data"))
     return _array(spec, DATATYPES[spec.datatype], flat).reshape(shape)
 
 
 def encode(spec: TensorSpec, array: Array) -> dict[str, object]:
-    """One output of a response; `data` is flat. NaN and infinities become null: JSON has no word for them."""
+    """One output of a response; `data` is flat. JSON lacks NaN and infinity: they become null."""
     return {
         "name": spec.name,
         "shape": list(array.shape),
         "datatype": spec.datatype,
-        "data": np.ascontiguousarray(array).ravel() if array.dtype.kind in "biuf" else _texts(array),
+        "data": np.ascontiguousarray(array).ravel()
+        if array.dtype.kind in "biuf"
+        else _texts(array),
     }
 
 
 def _texts(array: Array) -> list[str]:
-    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in array.ravel().tolist()]
+    return [
+        v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v)
+        for v in array.ravel().tolist()
+    ]
 
 
 def _invalid(spec: TensorSpec, what: str, problem: str) -> Invalid:
@@ -62,7 +71,9 @@ def _shape(spec: TensorSpec, given: object) -> tuple[int, ...]:
         d >= 0 and wanted in (d, DYNAMIC) for d, wanted in zip(given, spec.shape, strict=True)
     )
     if not fits:
-        raise _invalid(spec, "shape", f"has the shape {shown(given)}; the model takes {list(spec.shape)}")
+        raise _invalid(
+            spec, "shape", f"has the shape {shown(given)}; the model takes {list(spec.shape)}"
+        )
     if 0 in given:
         raise _invalid(spec, "shape", "has no rows: there is nothing to predict")
     return tuple(given)
@@ -74,7 +85,9 @@ def _flat(spec: TensorSpec, shape: tuple[int, ...], data: object) -> list[object
     if len(shape) > 1 and data and type(data[0]) is list:
         return _unnested(spec, shape, data)
     if len(data) != math.prod(shape):
-        problem = f"has {len(data)} values; its shape {shown(list(shape))} asks for {math.prod(shape)}"
+        problem = (
+            f"has {len(data)} values; its shape {shown(list(shape))} asks for {math.prod(shape)}"
+        )
         raise _invalid(spec, "length", problem)
     return data
 
@@ -83,7 +96,9 @@ def _unnested(spec: TensorSpec, shape: tuple[int, ...], data: list[object]) -> l
     level: list[object] = [data]
     for width in shape:
         if not all(type(item) is list and len(item) == width for item in level):
-            raise _invalid(spec, "length", f"is nested differently from its shape {shown(list(shape))}")
+            raise _invalid(
+                spec, "length", f"is nested differently from its shape {shown(list(shape))}"
+            )
         level = list(chain.from_iterable(level))  # type: ignore[arg-type]  # all are lists, just checked
     return level
 
@@ -94,7 +109,9 @@ def _array(spec: TensorSpec, datatype: Datatype, flat: list[object]) -> Array:
         return _floats(spec, datatype, flat)
     if datatype.kind == "int" and types <= {int, float}:
         return _integers(spec, datatype, flat, whole=float not in types)
-    if (datatype.kind == "bool" and types == {bool}) or (datatype.kind == "bytes" and types == {str}):
+    if (datatype.kind == "bool" and types == {bool}) or (
+        datatype.kind == "bytes" and types == {str}
+    ):
         return np.array(flat, dtype=_NUMPY[datatype.name])
     raise _invalid(spec, "data", f"must hold {_SAID[datatype.kind]} only, to be {datatype.name}")
 

@@ -3,7 +3,7 @@
 WireError
  ├─ Unreadable        a field is missing, unknown, of the wrong type or out of range
  ├─ ManifestRefused   a manifest that must not be acted on
- └─ NotCumulative     two reports or histograms that are not an earlier and a later one of one series
+ └─ NotCumulative     two reports or histograms that are no earlier and later one of a series
 
 Each carries a stable `code` for programs and a `message` for people.
 """

@@ -1,4 +1,4 @@
-"""Strict reading of JSON objects: every field named, typed and bounded; nothing unknown accepted."""
+"""Strict reading of JSON objects: every field named, typed and bounded; nothing unknown."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ DEFAULT_TEXT = 4096
 
 
 class Fields:
-    """One JSON object being read. Each getter takes a field once; `close` refuses what is left over.
+    """One JSON object being read. Each getter takes a field once; `close` refuses what is left.
 
-    `kind` is the first half of the error code (`manifest`, `report`, ...); `where` names the object in
-    the sentence.
+    `kind` is the first half of the error code (`manifest`, `report`, ...); `where` names the object
+    in the sentence.
     """
 
     def __init__(self, raw: object, *, kind: str, where: str) -> None:
@@ -76,7 +76,9 @@ class Fields:
             raise self.refusal(f"has a `{name}` that is not a list of at most {longest} entries")
         return value
 
-    def counters(self, name: str, *, longest: int, allowed: Iterable[str] | None = None) -> dict[str, int]:
+    def counters(
+        self, name: str, *, longest: int, allowed: Iterable[str] | None = None
+    ) -> dict[str, int]:
         """A map from text to counts; with `allowed`, exactly these keys and no other."""
         value = self.take(name)
         if not isinstance(value, Mapping) or len(value) > longest:

@@ -43,8 +43,8 @@ def bucket_bounds(index: int, scale: int) -> tuple[float, float]:
 class Histogram:
     """Immutable counts of durations in seconds.
 
-    Always in canonical form: no empty bucket at either end, and without any filled bucket the scale
-    is MAX_SCALE and the offset 0. Two histograms of the same values at the same scale are therefore equal.
+    Always in canonical form: no empty bucket at either end, and without any filled bucket the
+    scale is MAX_SCALE and the offset 0. So histograms of the same values at one scale are equal.
     """
 
     scale: int = MAX_SCALE
@@ -127,12 +127,14 @@ class Histogram:
 
     @classmethod
     def from_json(cls, raw: object, *, where: str = "histogram") -> Histogram:
-        """Strict; raises wire.errors.Unreadable. Sums are exact up to 2**52 ns (52 days of waiting)."""
+        """Strict; raises wire.errors.Unreadable. Sums are exact up to 52 days (2**52 ns)."""
         fields = Fields(raw, kind="histogram", where=where)
         scale = fields.whole("scale", low=MIN_SCALE, high=MAX_SCALE)
         zero = fields.whole("zero")
         offset = fields.whole("offset", low=-_FARTHEST, high=_FARTHEST)
-        counts = [fields.check_whole(n, "counts") for n in fields.items("counts", longest=MAX_BUCKETS)]
+        counts = [
+            fields.check_whole(n, "counts") for n in fields.items("counts", longest=MAX_BUCKETS)
+        ]
         total = fields.whole("count")
         sum_ns = round(fields.number("sum", high=1e12) * _NANO)
         fields.close()
@@ -149,7 +151,7 @@ def merge_all(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def difference(later: Histogram, earlier: Histogram) -> Histogram:
-    """What was recorded between two snapshots of one growing histogram, at the coarser scale of the two.
+    """What was recorded between two snapshots of one growing histogram, at the coarser scale.
 
     Raises NotCumulative when `earlier` counts something that `later` does not.
     """
@@ -159,8 +161,10 @@ def difference(later: Histogram, earlier: Histogram) -> Histogram:
         buckets[index] = buckets.get(index, 0) - count
     zero = later.zero - earlier.zero
     if zero < 0 or any(count < 0 for count in buckets.values()):
-        raise NotCumulative("histogram:not-cumulative", "The later histogram counts less than the earlier.")
-    # A sum read from the wire may be a nanosecond off (see from_json): never let that become negative time.
+        raise NotCumulative(
+            "histogram:not-cumulative", "The later histogram counts less than the earlier."
+        )
+    # A sum from the wire may be a nanosecond off (see from_json): that must not become negative.
     return _canonical(buckets, scale, zero, max(0, later.sum_ns - earlier.sum_ns))
 
 

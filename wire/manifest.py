@@ -32,7 +32,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ServingConfig:
-    """How a replica serves. Every field has a default, so `from_json({})` is a valid configuration."""
+    """How a replica serves. Every field has a default: `from_json({})` is a valid configuration."""
 
     max_body_bytes: int = 10 * 1024 * 1024
     threads: int = 1  # ONNX Runtime's threads for one inference
@@ -90,7 +90,9 @@ class ReleaseManifest:
         """Strict: unknown, missing and ill-typed fields raise wire.errors.Unreadable."""
         given = Fields(raw, kind="manifest", where="release manifest")
         if given.take("format") != FORMAT:
-            raise Unreadable("manifest:unsupported-format", f"Only manifests of format {FORMAT} are read.")
+            raise Unreadable(
+                "manifest:unsupported-format", f"Only manifests of format {FORMAT} are read."
+            )
         manifest = cls(
             release=given.text("release", longest=100),
             release_digest=_digest(given, "release_digest"),
@@ -146,7 +148,9 @@ def verify(blob: bytes, public_key: Ed25519PublicKey, now: float) -> ReleaseMani
     except Unreadable as problem:
         raise ManifestRefused(problem.code, problem.message) from problem
     if manifest.issued_at > now + CLOCK_SKEW:
-        raise ManifestRefused("manifest:not-yet-valid", "The release manifest was issued in the future.")
+        raise ManifestRefused(
+            "manifest:not-yet-valid", "The release manifest was issued in the future."
+        )
     if manifest.expires_at <= now:
         raise ManifestRefused("manifest:expired", "The release manifest has expired.")
     return manifest
@@ -156,15 +160,21 @@ def _verified_payload(blob: bytes, public_key: Ed25519PublicKey) -> bytes:
     if not blob.strip():
         raise ManifestRefused("manifest:empty", "No release manifest came on standard input.")
     if len(blob) > MAX_BYTES:
-        raise ManifestRefused("manifest:too-large", f"The release manifest is larger than {MAX_BYTES} bytes.")
+        raise ManifestRefused(
+            "manifest:too-large", f"The release manifest is larger than {MAX_BYTES} bytes."
+        )
     envelope = Fields(_load(blob), kind="manifest", where="signed envelope")
     if envelope.take("format") != FORMAT:
-        raise ManifestRefused("manifest:unsupported-format", f"Only envelopes of format {FORMAT} are read.")
+        raise ManifestRefused(
+            "manifest:unsupported-format", f"Only envelopes of format {FORMAT} are read."
+        )
     try:
         payload = base64.b64decode(envelope.text("payload", longest=MAX_BYTES), validate=True)
         signature = base64.b64decode(envelope.text("signature", longest=200), validate=True)
     except (binascii.Error, ValueError) as problem:
-        raise ManifestRefused("manifest:malformed", "The signed envelope is not base64.") from problem
+        raise ManifestRefused(
+            "manifest:malformed", "The signed envelope is not base64."
+        ) from problem
     envelope.close()
     try:
         public_key.verify(signature, _PURPOSE + payload)
@@ -179,7 +189,9 @@ def _load(blob: bytes) -> object:
     try:
         return json.loads(blob)
     except (ValueError, RecursionError) as problem:
-        raise ManifestRefused("manifest:malformed", "The release manifest is not JSON.") from problem
+        raise ManifestRefused(
+            "manifest:malformed", "The release manifest is not JSON."
+        ) from problem
 
 
 def trust_text(public_key: Ed25519PublicKey) -> str:

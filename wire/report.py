@@ -19,13 +19,16 @@ OUTCOMES = ("2xx", "4xx", "5xx")
 MAX_CODES = 200
 
 
+_EMPTY = Histogram()  # immutable, so one serves as every default
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """`total` has one entry per counted request; `queue` and `inference` one per inference that ran."""
+    """`total` has one entry per counted request; `queue` and `inference` one per inference."""
 
-    total: Histogram = Histogram()
-    inference: Histogram = Histogram()
-    queue: Histogram = Histogram()
+    total: Histogram = _EMPTY
+    inference: Histogram = _EMPTY
+    queue: Histogram = _EMPTY
 
     def merge(self, other: Latency) -> Latency:
         return Latency(
@@ -51,7 +54,9 @@ class Latency:
     @classmethod
     def from_json(cls, raw: object) -> Latency:
         given = Fields(raw, kind="report", where="latency")
-        latency = cls(*(Histogram.from_json(given.take(n), where=n) for n in ("total", "inference", "queue")))
+        latency = cls(
+            *(Histogram.from_json(given.take(n), where=n) for n in ("total", "inference", "queue"))
+        )
         given.close()
         return latency
 
@@ -155,15 +160,20 @@ class Report:
             "uptime": self.uptime,
             "in_flight": self.in_flight,
             "ready": self.ready,
-            "process": {"rss_bytes": self.process.rss_bytes, "cpu_seconds": self.process.cpu_seconds},
+            "process": {
+                "rss_bytes": self.process.rss_bytes,
+                "cpu_seconds": self.process.cpu_seconds,
+            },
         } | self.counts.to_json()
 
     @classmethod
     def from_json(cls, raw: object) -> Report:
-        """Strict; raises wire.errors.Unreadable (`report:invalid`, `report:unsupported-format`, ...)."""
+        """Strict; raises wire.errors.Unreadable: `report:invalid`, `report:unsupported-format`."""
         given = Fields(raw, kind="report", where="report")
         if given.take("format") != FORMAT:
-            raise Unreadable("report:unsupported-format", f"Only reports of format {FORMAT} are read.")
+            raise Unreadable(
+                "report:unsupported-format", f"Only reports of format {FORMAT} are read."
+            )
         process = Fields(given.take("process"), kind="report", where="process")
         report = cls(
             replica=given.text("replica", longest=100),
@@ -204,7 +214,9 @@ def difference(later: Report, earlier: Report | None) -> Interval:
     if earlier is None:
         return _interval(later, later.at - later.uptime, later.counts, later.process.cpu_seconds)
     if (later.replica, later.boot_id) != (earlier.replica, earlier.boot_id):
-        raise NotCumulative("report:other-boot", "The two reports are not of one boot of one replica.")
+        raise NotCumulative(
+            "report:other-boot", "The two reports are not of one boot of one replica."
+        )
     if later.sequence <= earlier.sequence:
         raise NotCumulative("report:not-later", "The report is not newer than the one before.")
     cpu_seconds = max(0.0, later.process.cpu_seconds - earlier.process.cpu_seconds)
@@ -216,7 +228,9 @@ def _interval(later: Report, started_at: float, counts: Counts, cpu_seconds: flo
         replica=later.replica,
         release=later.release,
         boot_id=later.boot_id,
-        started_at=min(started_at, later.at),  # a wall clock that was set back must not turn time around
+        started_at=min(
+            started_at, later.at
+        ),  # a wall clock that was set back must not turn time around
         ended_at=later.at,
         counts=counts,
         cpu_seconds=cpu_seconds,
@@ -239,4 +253,6 @@ def _subtracted(later: Mapping[str, int], earlier: Mapping[str, int]) -> dict[st
 
 
 def _shrunk(what: str) -> NotCumulative:
-    return NotCumulative("report:not-cumulative", f"The later report counts fewer {what} than the earlier.")
+    return NotCumulative(
+        "report:not-cumulative", f"The later report counts fewer {what} than the earlier."
+    )

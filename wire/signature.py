@@ -97,7 +97,9 @@ class Signature:
         fields = Fields(raw, kind="signature", where="signature")
         sides: list[tuple[TensorSpec, ...]] = []
         for side in ("inputs", "outputs"):
-            specs = tuple(TensorSpec.from_json(item) for item in fields.items(side, longest=MAX_TENSORS))
+            specs = tuple(
+                TensorSpec.from_json(item) for item in fields.items(side, longest=MAX_TENSORS)
+            )
             if not specs or len({spec.name for spec in specs}) != len(specs):
                 raise fields.refusal(f"has no {side}, or two of one name")
             sides.append(specs)

@@ -1,7 +1,9 @@
-"""Makes the demo's models from scikit-learn's breast-cancer table: `python demo/models/make_models.py`.
+"""Makes the demo's models from scikit-learn's breast-cancer table.
 
-Version 1 is a scaled logistic regression, version 2 gradient boosting. Version 3 is version 1 with a
-mistake that real exports make: the batch size of the example it was traced with is baked into a
+Run it as `python demo/models/make_models.py`.
+
+Version 1 is a scaled logistic regression, version 2 gradient boosting. Version 3 is version 1 with
+a mistake that real exports make: the batch size of the example it was traced with is baked into a
 Reshape. Its signature says "any number of rows", it is a valid file and answers one row, so intake
 accepts it; it fails on the first batch, which is what a replica's warm-up is for.
 
@@ -55,14 +57,20 @@ def with_baked_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     broken.graph.initializer.append(
         numpy_helper.from_array(np.array([1, FEATURES], dtype=np.int64), "traced_shape")
     )
-    broken.graph.node.insert(0, helper.make_node("Reshape", ["X", "traced_shape"], ["row"], name="Reshape"))
+    broken.graph.node.insert(
+        0, helper.make_node("Reshape", ["X", "traced_shape"], ["row"], name="Reshape")
+    )
     return broken
 
 
 def main() -> None:
     table = load_breast_cancer()
     train_x, test_x, train_y, _ = train_test_split(
-        table.data.astype(np.float32), table.target, test_size=ROWS, random_state=SEED, stratify=table.target
+        table.data.astype(np.float32),
+        table.target,
+        test_size=ROWS,
+        random_state=SEED,
+        stratify=table.target,
     )
     linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=SEED))
     boosted = GradientBoostingClassifier(n_estimators=40, max_depth=3, random_state=SEED)
@@ -72,7 +80,8 @@ def main() -> None:
         (HERE / f"tumour-{number}.onnx").write_bytes(model.SerializeToString(deterministic=True))
     rows = [[float(f"{value:.6g}") for value in row] for row in test_x]
     (HERE / "rows.json").write_text(
-        json.dumps({"features": list(table.feature_names), "rows": rows}, separators=(",", ":")) + "\n"
+        json.dumps({"features": list(table.feature_names), "rows": rows}, separators=(",", ":"))
+        + "\n"
     )
 
 

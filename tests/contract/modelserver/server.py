@@ -94,7 +94,7 @@ def eventually(look: Callable[[], T], seconds: float = 20) -> T:
 def spawn(
     folder: Path, blob: bytes, artifact: Path, *, drain_wait: float = 0.2
 ) -> tuple[subprocess.Popen[bytes], Path, Path]:
-    """Starts the program and hands it its manifest; returns it with its announce file and its log."""
+    """Starts the program and hands it its manifest; returns it, its announce file and its log."""
     announce, log = folder / "announce.json", folder / "replica.log"
     command = [
         *(sys.executable, "-m", "modelserver", "serve"),

@@ -7,7 +7,6 @@ import json
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -158,25 +157,29 @@ def test_a_request_in_flight_is_finished_before_the_end(tmp_path: Path) -> None:
         assert replica.process.wait(timeout=10) == 0
 
 
-def test_traffic_until_the_end_of_the_wait_is_all_answered(tmp_path: Path) -> None:
-    with running(tmp_path, drain_wait=0.5) as replica:
-        statuses: list[int] = []
+def test_traffic_is_all_answered_while_it_waits_for_the_gateway(tmp_path: Path) -> None:
+    statuses: list[int] = []
+    enough = threading.Event()
 
-        def ask(until: float) -> None:
-            with replica.client() as client:
-                while time.monotonic() < until:
-                    statuses.append(client.post(INFER, json=infer_request(rows(1))).status_code)
+    def ask(replica: server.Replica) -> None:
+        with replica.client() as client:
+            while not enough.is_set():
+                statuses.append(client.post(INFER, json=infer_request(rows(1))).status_code)
 
-        until = time.monotonic() + 0.6
-        askers = [threading.Thread(target=ask, args=(until,)) for _ in range(2)]
+    with running(tmp_path, drain_wait=60.0) as replica:
+        askers = [threading.Thread(target=ask, args=(replica,)) for _ in range(2)]
         for asker in askers:
             asker.start()
-        time.sleep(0.2)
+        eventually(lambda: len(statuses) > 10)
         replica.signal(signal.SIGTERM)
+        eventually(lambda: replica.events()[-1]["event"] == "draining")
+        before = len(statuses)
+        eventually(lambda: len(statuses) > before + 10)
+        enough.set()
         for asker in askers:
             asker.join()
+        replica.signal(signal.SIGTERM)
         assert replica.process.wait(timeout=10) == 0
-    assert len(statuses) > 10
     assert set(statuses) == {200}
 
 

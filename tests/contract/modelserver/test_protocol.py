@@ -24,7 +24,9 @@ def report(client: httpx.Client) -> Report:
 
 def test_the_metadata_says_what_the_model_takes(client: httpx.Client) -> None:
     assert client.get("/v2").json() == {"name": "slipway", "version": "0.1.0", "extensions": []}
-    assert client.get("/v2/models/tumour").json() == client.get("/v2/models/tumour/versions/1").json()
+    assert (
+        client.get("/v2/models/tumour").json() == client.get("/v2/models/tumour/versions/1").json()
+    )
     assert client.get("/v2/models/tumour").json() == {
         "name": "tumour",
         "versions": ["1"],
@@ -119,7 +121,9 @@ def test_an_announced_large_body_is_refused_before_it_is_sent(replica: Replica) 
         f"POST {INFER} HTTP/1.1\r\nHost: replica\r\nContent-Type: application/json\r\n"
         f"Content-Length: {11 * 1024 * 1024}\r\nExpect: 100-continue\r\n\r\n"
     )
-    with socket.create_connection((replica.announced["address"], replica.announced["port"])) as connection:
+    with socket.create_connection(
+        (replica.announced["address"], replica.announced["port"])
+    ) as connection:
         connection.sendall(request.encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 413")

@@ -20,7 +20,9 @@ EVERY_KIND = Signature(
     tuple(TensorSpec(name.lower(), name, (DYNAMIC, 2)) for name in DATATYPES),
     tuple(TensorSpec(f"same_{name.lower()}", name, (DYNAMIC, 2)) for name in DATATYPES),
 )
-TABLE = Signature((TensorSpec("X", "FP32", (DYNAMIC, 3)),), (TensorSpec("sum", "FP32", (DYNAMIC,)),))
+TABLE = Signature(
+    (TensorSpec("X", "FP32", (DYNAMIC, 3)),), (TensorSpec("sum", "FP32", (DYNAMIC,)),)
+)
 
 
 class Echo:
@@ -49,9 +51,9 @@ class Adder(Echo):
         self.fed.append(feeds)
         assert self.may_go_on.wait(10)
         if self.fails:
-            raise ModelFailed("model:run-failed", "The model failed on this input.") from ValueError(
-                "inner secret"
-            )
+            raise ModelFailed(
+                "model:run-failed", "The model failed on this input."
+            ) from ValueError("inner secret")
         return [np.sum(feeds["X"], axis=1, dtype=np.float32)]
 
 

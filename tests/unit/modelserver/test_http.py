@@ -34,7 +34,9 @@ class Said:
 class Server:
     """The application with everything it uses; `ask` is one request."""
 
-    def __init__(self, plane: DataPlane, *, max_body_bytes: int = 4096, body_seconds: float = 5.0) -> None:
+    def __init__(
+        self, plane: DataPlane, *, max_body_bytes: int = 4096, body_seconds: float = 5.0
+    ) -> None:
         self.plane = plane
         self.log = io.StringIO()
         self.telemetry = Telemetry(replica="rep_1", release="rel_1", boot_id="boot-1")
@@ -71,7 +73,9 @@ class Server:
             sent.append(message)
 
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        await self.app({"type": "http", "method": method, "path": path, "headers": raw}, receive, send)
+        await self.app(
+            {"type": "http", "method": method, "path": path, "headers": raw}, receive, send
+        )
         if not sent:
             return None
         start, body = sent
@@ -93,7 +97,9 @@ def server() -> Server:
 def test_a_prediction_is_json_of_known_length(server: Server) -> None:
     said = server.infer(table(ROWS))
     assert (said.status, said.headers[b"content-type"]) == (200, b"application/json")
-    assert said.body["outputs"] == [{"name": "sum", "shape": [1], "datatype": "FP32", "data": [6.0]}]
+    assert said.body["outputs"] == [
+        {"name": "sum", "shape": [1], "datatype": "FP32", "data": [6.0]}
+    ]
 
 
 def test_a_body_may_come_in_pieces(server: Server) -> None:
@@ -174,7 +180,13 @@ def test_every_counted_request_is_in_the_requests_and_in_the_total_latency() -> 
     server.ask("GET", INFER)
     model.fails = True
     server.infer(table(ROWS))
-    for path in ("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/tumour", "/telemetry/v1/report"):
+    for path in (
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/tumour",
+        "/telemetry/v1/report",
+    ):
         server.ask("GET", path)
     counts = server.report().counts
     assert counts.requests == {"2xx": 1, "4xx": 4, "5xx": 1}
@@ -192,7 +204,12 @@ def test_every_counted_request_is_in_the_requests_and_in_the_total_latency() -> 
 def test_smoke_inferences_are_counted_apart(server: Server) -> None:
     assert server.infer(table(ROWS), x_slipway_smoke="secret").status == 200
     counts = server.report().counts
-    assert (counts.smoke, counts.total_requests, counts.rows, counts.latency.total.count) == (1, 0, 0, 0)
+    assert (counts.smoke, counts.total_requests, counts.rows, counts.latency.total.count) == (
+        1,
+        0,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,7 +234,10 @@ def test_telemetry_shows_a_report_that_the_collector_reads(server: Server) -> No
     assert (reports[0].replica, reports[0].boot_id, reports[0].ready) == ("rep_1", "boot-1", True)
 
 
-@given(st.sampled_from(["GET", "POST", "PUT", "HEAD"]), st.text(max_size=20).map(lambda text: "/" + text))
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "HEAD"]),
+    st.text(max_size=20).map(lambda text: "/" + text),
+)
 def test_any_path_gets_an_answer(method: str, path: str) -> None:
     said = Server(plane_for(Adder())).ask(method, path, _chunk(b""))
     assert said is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +52,9 @@ def test_named_dimensions_are_known_by_their_names() -> None:
     assert model.load(graphs.identity(shape=(None, 2))).symbols == {"x": (None, None)}
 
 
-def test_a_batch_size_baked_into_the_graph_fails_the_warm_up_but_not_the_inspection(tmp_path: Path) -> None:
+def test_a_batch_size_baked_into_the_graph_fails_the_warm_up_but_not_the_inspection(
+    tmp_path: Path,
+) -> None:
     failed = refusal(graphs.baked_batch())
     assert failed.code == "model:warm-up-failed"
     assert "answers 1 row but fails on 4" in failed.message
@@ -67,13 +70,19 @@ def test_a_batch_size_baked_into_the_graph_fails_the_warm_up_but_not_the_inspect
         (graphs.sequence_input, "model:unsupported-input", "`x`"),
         (graphs.without_input, "model:unsupported-input", "no input"),
         (lambda: graphs.identity(TensorProto.BFLOAT16), "model:unsupported-input", "bfloat16"),
-        (lambda: b"\x80\x04\x95 a pickle, as some call a model", "model:load-failed", "ONNX Runtime"),
+        (
+            lambda: b"\x80\x04\x95 a pickle, as some call a model",
+            "model:load-failed",
+            "ONNX Runtime",
+        ),
         (lambda: b"", "model:load-failed", "ONNX Runtime"),
         (lambda: graphs.identity()[:40], "model:load-failed", "ONNX Runtime"),
         (graphs.fails_on_any_row, "model:warm-up-failed", "one row"),
     ],
 )
-def test_what_cannot_be_served_is_refused_in_words(make: Callable[[], bytes], code: str, word: str) -> None:
+def test_what_cannot_be_served_is_refused_in_words(
+    make: Callable[[], bytes], code: str, word: str
+) -> None:
     failed = refusal(make())
     assert failed.code == code
     assert word in failed.message
@@ -89,7 +98,8 @@ def test_a_list_of_dictionaries_is_answered_with_the_option_that_avoids_it() -> 
 
 
 @pytest.mark.parametrize(
-    "problem", [MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError("Failed to allocate memory")]
+    "problem",
+    [MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError("Failed to allocate memory")],
 )
 def test_a_lack_of_memory_has_a_code_of_its_own(problem: BaseException) -> None:
     assert model.load_failure(problem).code == "model:too-large-to-load"
@@ -133,10 +143,8 @@ def test_the_facts_of_a_file_are_read_without_onnx() -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_have_facts_or_a_value_error(blob: bytes) -> None:
-    try:
-        onnxfile.read(blob)
-    except ValueError as problem:
-        assert str(problem)
+    with contextlib.suppress(ValueError):
+        assert onnxfile.read(blob).nodes >= 0
 
 
 def test_the_demos_models_are_small() -> None:

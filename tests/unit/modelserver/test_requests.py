@@ -137,7 +137,9 @@ def test_keys_of_other_servers_and_nulls_are_ignored() -> None:
 
 
 def test_inputs_that_share_a_dimension_must_agree_on_it() -> None:
-    both = Signature((TensorSpec("a", "FP32", (-1,)), TensorSpec("b", "FP32", (-1,))), TABLE.outputs)
+    both = Signature(
+        (TensorSpec("a", "FP32", (-1,)), TensorSpec("b", "FP32", (-1,))), TABLE.outputs
+    )
     request = {"inputs": [tensor("a", "FP32", [1], [0.0]), tensor("b", "FP32", [2], [0.0, 0.0])]}
     assert code(request, both, a=("N",), b=("N",)) == "input:shape"
     assert set(parse(orjson.dumps(request), both, {"a": ("N",), "b": (None,)}).feeds) == {"a", "b"}
@@ -160,7 +162,9 @@ def test_a_whole_number_may_be_written_as_a_float() -> None:
             one("INT64", [given_])
 
 
-@pytest.mark.parametrize(("largest", "datatype"), [(65504.0, "FP16"), (3.4e38, "FP32"), (1.7e308, "FP64")])
+@pytest.mark.parametrize(
+    ("largest", "datatype"), [(65504.0, "FP16"), (3.4e38, "FP32"), (1.7e308, "FP64")]
+)
 def test_floats_keep_their_range(largest: float, datatype: str) -> None:
     assert np.isfinite(one(datatype, [largest, -largest])).all()
     for outside in (largest * 1.1, 10**400):
@@ -192,13 +196,20 @@ def test_a_made_up_input_fits_the_signature_it_was_made_from(rows: int) -> None:
     }
 
 
-@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+@given(
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
+)
 def test_what_is_encoded_decodes_to_the_same(values: list[float]) -> None:
     spec = TensorSpec("x", "FP32", (-1,))
-    sent = orjson.dumps(encode(spec, np.array(values, np.float32)), option=orjson.OPT_SERIALIZE_NUMPY)
+    sent = orjson.dumps(
+        encode(spec, np.array(values, np.float32)), option=orjson.OPT_SERIALIZE_NUMPY
+    )
     assert decode(spec, orjson.loads(sent)).tolist() == values
 
 
 def test_what_json_cannot_say_becomes_null() -> None:
     said = encode(TensorSpec("x", "FP32", (-1,)), np.array([math.nan, math.inf], np.float32))
-    assert orjson.loads(orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY))["data"] == [None, None]
+    assert orjson.loads(orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY))["data"] == [
+        None,
+        None,
+    ]

@@ -34,7 +34,9 @@ def test_merging_is_associative(a: Histogram, b: Histogram, c: Histogram) -> Non
 
 
 @given(histograms, histograms)
-def test_merging_is_commutative_and_the_empty_histogram_changes_nothing(a: Histogram, b: Histogram) -> None:
+def test_merging_is_commutative_and_the_empty_histogram_changes_nothing(
+    a: Histogram, b: Histogram
+) -> None:
     assert a.merge(b) == b.merge(a)
     assert a.merge(Histogram()) == a
 
@@ -52,7 +54,9 @@ def test_a_difference_undoes_a_merge_at_equal_scale(a: Histogram, b: Histogram) 
 
 
 @given(histograms, histograms)
-def test_a_difference_undoes_a_merge_but_for_the_resolution_that_was_lost(a: Histogram, b: Histogram) -> None:
+def test_a_difference_undoes_a_merge_but_for_the_resolution_that_was_lost(
+    a: Histogram, b: Histogram
+) -> None:
     merged = a.merge(b)
     undone = difference(merged, a)
     assert undone.count == b.count
@@ -62,7 +66,9 @@ def test_a_difference_undoes_a_merge_but_for_the_resolution_that_was_lost(a: His
 
 
 @given(st.lists(durations, max_size=30), st.lists(durations, max_size=30))
-def test_the_differences_of_snapshots_add_up_to_the_last_one(first: list[float], second: list[float]) -> None:
+def test_the_differences_of_snapshots_add_up_to_the_last_one(
+    first: list[float], second: list[float]
+) -> None:
     recorder = Recorder()
     snapshots = [recorder.snapshot()]
     for values in (first, second):
@@ -109,7 +115,9 @@ def test_a_value_lies_in_its_bucket(value: float, scale: int) -> None:
     assert lower * (1 - ROUNDING) < value <= upper * (1 + ROUNDING)
 
 
-@pytest.mark.parametrize(("value", "index"), [(1.0, -1), (2.0, 31), (4.0, 63), (0.5, -33), (1.01, 0)])
+@pytest.mark.parametrize(
+    ("value", "index"), [(1.0, -1), (2.0, 31), (4.0, 63), (0.5, -33), (1.01, 0)]
+)
 def test_a_bucket_includes_its_upper_bound_and_not_its_lower_one(value: float, index: int) -> None:
     assert bucket_index(value) == index
 

@@ -24,7 +24,9 @@ MANIFEST = ReleaseManifest(
     environment="staging",
     version=2,
     artifact_digest="sha256:" + "b" * 64,
-    signature=Signature((TensorSpec("X", "FP32", (-1, 30)),), (TensorSpec("label", "INT64", (-1,)),)),
+    signature=Signature(
+        (TensorSpec("X", "FP32", (-1, 30)),), (TensorSpec("label", "INT64", (-1,)),)
+    ),
     config=ServingConfig(threads=2),
     replica="rep_01JD0000000000000000000001",
     telemetry_token="a-token-of-alices-replica",
@@ -68,7 +70,9 @@ def test_the_token_does_not_show_in_its_repr() -> None:
 
 
 def test_a_manifest_of_mallorys_is_refused() -> None:
-    assert refusal(manifests.sign(MANIFEST, Ed25519PrivateKey.generate())) == "manifest:bad-signature"
+    assert (
+        refusal(manifests.sign(MANIFEST, Ed25519PrivateKey.generate())) == "manifest:bad-signature"
+    )
 
 
 @given(st.data())
@@ -115,7 +119,9 @@ def test_a_manifest_lives_from_its_issue_to_its_expiry() -> None:
         ({"signature": {"inputs": [], "outputs": []}}, "signature:invalid"),
     ],
 )
-def test_even_a_signed_manifest_must_have_the_agreed_form(change: dict[str, Any], code: str) -> None:
+def test_even_a_signed_manifest_must_have_the_agreed_form(
+    change: dict[str, Any], code: str
+) -> None:
     assert refusal(signed(json.dumps(MANIFEST.to_json() | change).encode())) == code
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,9 @@ from wire.report import OUTCOMES, Counts, Latency, Process, Report, difference
 
 small = st.integers(0, 1000)
 requests = st.fixed_dictionaries(dict.fromkeys(OUTCOMES, small))
-refused = st.dictionaries(st.sampled_from(["input:shape", "server:busy", "path:unknown"]), st.integers(1, 9))
+refused = st.dictionaries(
+    st.sampled_from(["input:shape", "server:busy", "path:unknown"]), st.integers(1, 9)
+)
 latencies = st.builds(Latency, fine_histograms, fine_histograms, fine_histograms)
 counts = st.builds(Counts, requests, refused, small, small, latencies)
 
@@ -43,7 +46,9 @@ def test_a_report_survives_the_wire(counted: Counts) -> None:
 
 
 @given(counts, counts)
-def test_what_came_after_a_report_is_its_difference_to_the_next(before: Counts, after: Counts) -> None:
+def test_what_came_after_a_report_is_its_difference_to_the_next(
+    before: Counts, after: Counts
+) -> None:
     earlier = report(before)
     later = report(before.merge(after), sequence=2, at=1001.0, uptime=11.0)
     interval = difference(later, earlier)
@@ -137,14 +142,15 @@ def test_what_is_no_report_is_unreadable(change: dict[str, Any], code: str) -> N
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 @given(st.sampled_from(sorted(report(Counts()).to_json())), json_values)
 def test_any_value_in_any_field_is_read_or_unreadable(name: str, value: object) -> None:
-    try:
-        Report.from_json(report(Counts()).to_json() | {name: value})
-    except Unreadable as refusal:
-        assert refusal.code.endswith((":invalid", ":unsupported-format"))
+    with contextlib.suppress(Unreadable):
+        read = Report.from_json(report(Counts()).to_json() | {name: value})
+        assert read.to_json()[name] == value

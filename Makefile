@@ -25,8 +25,10 @@ $(DEV): $(RUNTIME) requirements/dev.txt
 	@scripts/setup.sh dev
 
 setup: $(RUNTIME) ## create .venv with everything that Slipway needs to run
+	@echo "· .venv is ready"
 
 setup-dev: $(DEV) ## the same, with everything that its tests need
+	@echo "· .venv is ready, tests included"
 
 # --- use it ------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from controlplane.supervisor.child import Child, last_line
 from controlplane.supervisor.config import ENVIRONMENTS, StackConfig
 from controlplane.supervisor.errors import CannotStart, Stopped
 from controlplane.supervisor.fleet import Fleet
+from controlplane.supervisor.guard import Guard
 from controlplane.supervisor.lock import HomeLock
 from controlplane.supervisor.policy import Liveness
 from controlplane.supervisor.reporter import Reporter
@@ -54,6 +55,7 @@ class Stack:
                 self._config, KeyStore(self._config.home / "secrets").text("redis")
             )
             self._fleet = self._make_fleet(redis)
+            guard = Guard(self._config.home, programs.root())
             previous = {
                 number: signal.signal(number, self._on_signal)
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -65,6 +67,7 @@ class Stack:
                 pass
             finally:
                 self._stop()
+                guard.dismiss()
                 for number, handler in previous.items():
                     signal.signal(number, handler)
         return 0

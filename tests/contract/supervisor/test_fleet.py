@@ -16,9 +16,12 @@ import pytest
 from controlplane.supervisor import leftovers
 from controlplane.supervisor.child import cap_log
 from controlplane.supervisor.fleet import Fleet
+from controlplane.supervisor.guard import Guard
 from controlplane.supervisor.policy import Backoff, Liveness
 from controlplane.supervisor.reporter import Reporter
 from tests.fakes.tiny_programs import DIES, FORKS, STAYS, STUBBORN, eventually, python, said
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Heard(Reporter):
@@ -193,3 +196,43 @@ def test_a_replica_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     assert is_gone(replica.pid)
     replica.wait()
     replica.stdout.close()
+
+
+def test_the_guard_ends_replicas_when_the_supervisor_was_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STAYS, "modelserver", f"{tmp_path}/replicas/r1"]
+    replica = subprocess.Popen(command, start_new_session=True)
+    try:
+        parent = subprocess.Popen(
+            [sys.executable, "-c", _GUARDED.format(home=str(tmp_path))], stdout=subprocess.PIPE
+        )
+        assert parent.stdout
+        parent.stdout.readline()
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+        eventually(lambda: is_gone(replica.pid))
+    finally:
+        replica.kill()
+        replica.wait()
+
+
+def test_the_guard_leaves_everything_alone_after_an_orderly_stop(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STAYS, "modelserver", f"{tmp_path}/replicas/r1"]
+    replica = subprocess.Popen(command, start_new_session=True)
+    try:
+        Guard(tmp_path, ROOT).dismiss()
+        assert replica.poll() is None
+    finally:
+        replica.kill()
+        replica.wait()
+
+
+_GUARDED = """
+import time
+from pathlib import Path
+from controlplane.supervisor import programs
+from controlplane.supervisor.guard import Guard
+guard = Guard(Path({home!r}), programs.root())
+print("guarded", flush=True)
+time.sleep(60)
+"""

@@ -40,6 +40,9 @@ run() { # workers, folders, pytest arguments
   .venv/bin/python -m pytest -n "$workers" $places "$@" || status=$?
 }
 
-run "${SLIPWAY_TEST_WORKERS:-auto}" "$(folders "$side_by_side")" --dist loadgroup "$@"
+workers=${SLIPWAY_TEST_WORKERS:-auto}
+run "$workers" "$(folders "$side_by_side")" --dist loadgroup "$@"
+# Both databases are supported, so what needs one is run on both.
+SLIPWAY_TEST_DATABASE=postgresql run "$workers" "$(folders app)" --dist loadgroup "$@"
 run 0 "$(folders "$one_at_a_time")" "$@"
 exit $status

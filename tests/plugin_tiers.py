@@ -100,7 +100,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(NotRun(), "slipway-not-run")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture, so that nothing is set up for a test that cannot run."""
+    if os.environ.get("SLIPWAY_TEST_DATABASE") == "postgresql":
+        need("postgresql")
     for mark in item.iter_markers("needs"):
         for name in mark.args:
             need(name)

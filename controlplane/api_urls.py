@@ -11,4 +11,5 @@ urlpatterns = [
     path("docs", openapi.swagger, name="api-docs"),
     path("", include("governance.api.urls")),
     path("", include("deployments.api.urls")),
+    path("", include("monitoring.api.urls")),
 ]

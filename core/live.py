@@ -8,6 +8,7 @@ frames are the one exception; they carry aggregated points, and only the newest 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -33,6 +34,19 @@ def changed(topic: str, revision: int) -> None:
 def frame(topic: str, points: dict[str, Any]) -> None:
     """Publish one chart frame at once; it is only drawn, never kept."""
     _send(topic, {"type": "live.frame", "topic": topic, "points": points})
+
+
+async def frames(points_by_topic: Mapping[str, dict[str, Any]]) -> None:
+    """Publish several chart frames from an event loop of one's own."""
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    try:
+        for topic, points in points_by_topic.items():
+            message = {"type": "live.frame", "topic": topic, "points": points}
+            await layer.group_send(group_name(topic), message)
+    except Exception as problem:  # noqa: BLE001 - as below; frames are only drawn, never kept
+        log.warning("live_frames_failed", topics=len(points_by_topic), problem=str(problem))
 
 
 def _send(topic: str, message: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ first report after it yields one interval from the last stored moment to now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from monitoring.domain.windows import MINUTE, SECOND, Window, cell, gather, second_of
@@ -153,11 +153,15 @@ class Ledger:
         self._minute, self._minute_end, self._moved = [], 0, set()
         return [Checkpoint(windows, marks)]
 
-    def forget(self, replicas: Iterable[str]) -> None:
-        """Drop the marks of replicas that have ended for good."""
-        gone = set(replicas)
-        self._marks = {key: mark for key, mark in self._marks.items() if key[0] not in gone}
-        self._moved = {key for key in self._moved if key[0] not in gone}
+    def forget(self, keep: Collection[str], before: float) -> None:
+        """Drop marks older than `before` of replicas that are not in `keep`: they have ended.
+
+        What they counted in the open minute stays in it.
+        """
+        gone = {key for key, mark in self._marks.items() if mark.at < before and key[0] not in keep}
+        self._moved -= gone
+        for key in gone:
+            del self._marks[key]
 
     def apply(self, entry: Entry) -> bool:
         """Count one journal entry, once."""

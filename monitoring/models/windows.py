@@ -10,7 +10,7 @@ from deployments.models import Endpoint, Release, Replica
 
 
 class Counted(models.Model):
-    """Requests by outcome, and everything else that a report counts. See `monitoring.domain.codec`."""
+    """What a report counts: requests by outcome, the rest as `monitoring.domain.codec` packs it."""
 
     requests_2xx = models.PositiveBigIntegerField(default=0)
     requests_4xx = models.PositiveBigIntegerField(default=0)

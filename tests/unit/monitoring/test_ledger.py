@@ -227,13 +227,26 @@ def test_what_was_journalled_is_settled_once():
     assert requests(seconds(after.close(1003.0))) == 1
 
 
+def test_a_replica_that_was_silent_for_long_is_not_forgotten_while_it_may_come_back():
+    ledger, replica = Ledger(), CountingReplica()
+    replica.serve(5)
+    ledger.receive(replica.report(1000.7), 1000.7)
+    ledger.close(1060.0)
+
+    ledger.forget(keep={"rep_A"}, before=90000.0)
+    replica.serve(1)
+    ledger.receive(replica.report(90000.5), 90000.5)
+
+    assert requests(seconds(ledger.close(90001.0))) == 1
+
+
 def test_marks_of_ended_replicas_are_forgotten_without_losing_their_minute():
     ledger, replica = Ledger(), CountingReplica()
     replica.serve(5)
     ledger.receive(replica.report(1000.7), 1000.7)
     ledger.close(1001.0)
 
-    ledger.forget(["rep_A"])
+    ledger.forget(keep=(), before=2000.0)
 
     (checkpoint,) = ledger.checkpoint()
     assert requests([checkpoint]) == 5

@@ -1,4 +1,4 @@
-"""Any order of repeats, drops, reorders, restarts and deaths of collectors: the totals are right."""
+"""Repeats, drops, reorders, restarts and dying collectors, in any order: the totals are right."""
 
 from __future__ import annotations
 
@@ -134,9 +134,7 @@ class Play:
                 ledger.receive(report, self.now)
 
 
-def newer(
-    known: dict[tuple[str, str], Report], report: Report
-) -> dict[tuple[str, str], Report]:
+def newer(known: dict[tuple[str, str], Report], report: Report) -> dict[tuple[str, str], Report]:
     key = (report.replica, report.boot_id)
     if key in known and known[key].sequence >= report.sequence:
         return known

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from modelserver.errors import Busy, ModelFailed, NotFound, NotReady, shown
 from modelserver.requests import InferenceRequest, Symbols, parse
@@ -54,8 +54,7 @@ class Serving:
         return self.warm_seconds <= FAST_SECONDS and rows <= FAST_ROWS
 
 
-@dataclass(frozen=True, slots=True)
-class Inference:
+class Inference(NamedTuple):
     """An answer and what it took. Queue time is zero for an inference on the event loop."""
 
     answer: Json

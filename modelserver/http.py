@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -54,8 +55,7 @@ class Gone(Exception):
     """The client hung up before its request was complete: there is nobody to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     status: int
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -92,6 +92,7 @@ _FIXED = {
 _OF_A_MODEL = {(): "model", ("ready",): "model-ready", ("infer",): "infer"}
 
 
+@lru_cache(maxsize=256)
 def resolve(path: str) -> Target:
     target = _FIXED.get(path)
     if target is not None:
@@ -134,21 +135,22 @@ class HttpApp:
         if target.counted:
             await self._count(target, scope, receive, send)
         else:
-            answer, _ = await self._respond(target, scope, receive)
+            answer, _ = await self._respond(target, scope, dict(scope["headers"]), receive)
             await self._send(send, answer)
 
     async def _count(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
+        headers: Headers = dict(scope["headers"])
         telemetry = self._telemetry
         telemetry.in_flight += 1
         try:
-            answer, code = await self._respond(target, scope, receive)
+            answer, code = await self._respond(target, scope, headers, receive)
             await self._send(send, answer)
         except Gone:
             return
         finally:
             telemetry.in_flight -= 1
-        if _is_smoke(scope):
+        if SMOKE_HEADER in headers:
             telemetry.smoked()
         else:
             telemetry.answered(
@@ -156,7 +158,7 @@ class HttpApp:
             )
 
     async def _respond(
-        self, target: Target, scope: Scope, receive: Receive
+        self, target: Target, scope: Scope, headers: Headers, receive: Receive
     ) -> tuple[Answer, str | None]:
         """The answer and, for a refusal, its code. Raises only Gone."""
         try:
@@ -166,21 +168,20 @@ class HttpApp:
                 message = f"Only {target.method} is possible here."
                 raise NotAllowed("method:not-allowed", message, allowed=target.method)
             if target.what == "infer":
-                return await self._infer(target, scope, receive), None
-            return self._look(target, dict(scope["headers"])), None
+                return await self._infer(target, headers, receive), None
+            return self._look(target, headers), None
         except Gone:
             raise
         except Exception as problem:  # noqa: BLE001  # a bug must not leave the client unanswered
             return self._refusal(problem, target)
 
-    async def _infer(self, target: Target, scope: Scope, receive: Receive) -> Answer:
-        headers = dict(scope["headers"])
+    async def _infer(self, target: Target, headers: Headers, receive: Receive) -> Answer:
         self._plane.admit(target.model, target.version)
         _require_json(headers)
         body = await self._body(headers, receive)
         inference = await self._plane.infer(target.model, target.version, body)
         answer = _json(200, inference.answer)
-        if not _is_smoke(scope):
+        if SMOKE_HEADER not in headers:
             self._telemetry.inferred(inference)
         return answer
 
@@ -276,10 +277,6 @@ class HttpApp:
             )  # a kept connection would meet a closed door later
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
-
-
-def _is_smoke(scope: Scope) -> bool:
-    return any(name == SMOKE_HEADER for name, _ in scope["headers"])
 
 
 def _require_json(headers: Headers) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -19,8 +19,7 @@ MAX_REMARK = 256
 Symbols = Mapping[str, tuple[str | None, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceRequest:
+class InferenceRequest(NamedTuple):
     """`remarks` are the reserved parameters (`subject`, `purpose`, `group.*`): they say something
     about the prediction and are kept apart from `feeds`, which is all that the model sees."""
 

@@ -65,18 +65,22 @@ def _invalid(spec: TensorSpec, what: str, problem: str) -> Invalid:
 
 
 def _shape(spec: TensorSpec, given: object) -> tuple[int, ...]:
-    if not isinstance(given, list) or not all(type(d) is int for d in given):
+    if not isinstance(given, list) or set(map(type, given)) - {int}:
         raise _invalid(spec, "shape", "has a shape that is not a list of whole numbers")
-    fits = len(given) == len(spec.shape) and all(
-        d >= 0 and wanted in (d, DYNAMIC) for d, wanted in zip(given, spec.shape, strict=True)
-    )
-    if not fits:
-        raise _invalid(
-            spec, "shape", f"has the shape {shown(given)}; the model takes {list(spec.shape)}"
-        )
+    if len(given) != len(spec.shape):
+        raise _misshapen(spec, given)
+    for size, wanted in zip(given, spec.shape, strict=True):
+        if size < 0 or wanted not in (size, DYNAMIC):
+            raise _misshapen(spec, given)
     if 0 in given:
         raise _invalid(spec, "shape", "has no rows: there is nothing to predict")
     return tuple(given)
+
+
+def _misshapen(spec: TensorSpec, given: list[int]) -> Invalid:
+    return _invalid(
+        spec, "shape", f"has the shape {shown(given)}; the model takes {list(spec.shape)}"
+    )
 
 
 def _flat(spec: TensorSpec, shape: tuple[int, ...], data: object) -> list[object]:
@@ -95,7 +99,7 @@ def _flat(spec: TensorSpec, shape: tuple[int, ...], data: object) -> list[object
 def _unnested(spec: TensorSpec, shape: tuple[int, ...], data: list[object]) -> list[object]:
     level: list[object] = [data]
     for width in shape:
-        if not all(type(item) is list and len(item) == width for item in level):
+        if set(map(type, level)) - {list} or set(map(len, level)) - {width}:  # type: ignore[arg-type]
             raise _invalid(
                 spec, "length", f"is nested differently from its shape {shown(list(shape))}"
             )

@@ -59,11 +59,9 @@ def accept(path: Path, *, declared_digest: str | None = None) -> Accepted:
     with _turn():
         checked = _ask(sandbox.python(_CHECK, str(path)), size)
         found = _ask(_inspect(path), size)
-    report = {
-        **checked,
-        **{name: found[name] for name in ("load_seconds", "infer_seconds") if name in found},
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    report: dict[str, Any] = dict(checked)
+    report |= {name: found[name] for name in ("load_seconds", "infer_seconds") if name in found}
+    report["seconds"] = round(time.monotonic() - started, 3)
     return Accepted(digest, size, _signature(found), _sample(found), report)
 
 

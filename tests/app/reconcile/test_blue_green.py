@@ -1,0 +1,392 @@
+"""The loop over real rows: what a rollout does, and what it leaves."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from core import clock
+from core.errors import Conflict, Invalid, NotAllowed, NotFound, Stale
+from deployments import wakeups
+from deployments.adapters.gateway_smoke import SmokeAnswer
+from deployments.models import Gateway, Publication, Replica, Rollout, RolloutEvent
+from deployments.reconcile import loop, patrol, publish
+from deployments.services import rollouts
+from governance.domain.access import Actor
+from governance.models import ApprovalPolicy, AuditEvent, User
+from tests.app.reconcile.conftest import Site, evidence_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_first_rollout_brings_the_endpoint_to_life(site: Site) -> None:
+    rollout = site.finish(site.start(1))
+    assert rollout.outcome == "promoted"
+    assert site.shares == {1: 100}
+    assert site.endpoint.stable_release_id == rollout.target_release_id
+    assert [copy.state for copy in site.copies(1)] == ["ready"]
+    assert rollout.finished_at is not None
+
+
+def test_the_old_release_keeps_all_traffic_until_the_new_one_is_reached(site: Site) -> None:
+    site.finish(site.start(1))
+    site.collector_runs = False
+    rollout = site.start(2)
+    for _ in range(5):
+        site.turn(rollout)
+        site.pass_time(1)
+    assert rollout.phase == "provisioning"
+    assert site.shares == {1: 100}
+    site.collector_runs = True
+    site.gateway_answer = SmokeAnswer(False, 503, 0.01, "no healthy upstream")
+    for _ in range(5):
+        site.turn(rollout)
+        site.pass_time(1)
+    assert rollout.status["waiting"] == "reach"
+    assert site.shares == {1: 100, 2: 0}, "the new cluster is known, and gets nothing"
+
+
+def test_one_gateway_that_has_not_acknowledged_holds_the_switch(site: Site) -> None:
+    site.finish(site.start(1))
+    site.deaf_gateways = {"west"}
+    rollout = site.start(2)
+    for _ in range(20):
+        site.turn(rollout)
+    assert rollout.phase == "provisioning"
+    assert site.shares == {1: 100, 2: 0}
+    site.deaf_gateways = set()
+    site.baking(rollout)
+    assert site.shares == {1: 0, 2: 100}
+
+
+def test_a_removed_gateway_no_longer_holds_the_switch(site: Site) -> None:
+    site.finish(site.start(1))
+    site.deaf_gateways = {"west"}
+    rollout = site.start(2)
+    for _ in range(5):
+        site.turn(rollout)
+    Gateway.objects.filter(name="west").update(removed_at=clock.now())
+    site.baking(rollout)
+    assert site.shares == {1: 0, 2: 100}
+
+
+def test_the_old_replicas_stay_warm_during_the_bake_and_stop_after_the_drain(site: Site) -> None:
+    site.finish(site.start(1))
+    rollout = site.baking(site.start(2))
+    assert [copy.state for copy in site.copies(1)] == ["ready"]
+    site.finish(rollout)
+    assert [copy.state for copy in site.copies(1)] == ["stopped"]
+    assert [copy.state for copy in site.copies(2)] == ["ready"]
+    assert site.shares == {2: 100}
+    assert rollout.switch_acked_at is not None
+    assert rollout.finished_at is not None
+    drained = rollout.finished_at - rollout.switch_acked_at
+    assert drained >= timedelta(seconds=site.environment.drain_seconds)
+
+
+def test_a_replica_leaves_the_gateways_before_it_is_told_to_stop(site: Site) -> None:
+    site.finish(site.start(1))
+    site.finish(site.start(2))
+    names = [cluster["name"] for cluster in site.clusters()]
+    old, new = site.copies(1)[0], site.copies(2)[0]
+    assert old.public_id in site.host.stopped
+    assert all(old.release.public_id not in name for name in names)
+    assert any(new.release.public_id in name for name in names)
+
+
+def test_rolling_back_during_the_bake_is_one_route_change(site: Site) -> None:
+    site.finish(site.start(1))
+    rollout = site.baking(site.start(2))
+    started = len(site.host.started)
+    back = rollouts.roll_back(actor=site.actor, endpoint_id=site.endpoint.pk, reason="worse")
+    assert back.pk == rollout.pk
+    site.turn(rollout)
+    assert site.shares == {1: 100, 2: 0}
+    assert rollout.phase == "settling"
+    site.finish(rollout)
+    assert rollout.outcome == "reverted"
+    assert rollout.status["reason"]["code"] == "rolled-back"
+    assert evidence_of(rollout) == {"reason": "worse"}
+    assert len(site.host.started) == started, "nothing was started to go back"
+    assert [copy.state for copy in site.copies(2)] == ["stopped"]
+
+
+def test_rolling_back_later_starts_the_earlier_release_again_without_a_bake(site: Site) -> None:
+    site.finish(site.start(1))
+    site.finish(site.start(2))
+    back = rollouts.roll_back(actor=site.actor, endpoint_id=site.endpoint.pk)
+    assert back.kind == "rollback"
+    site.finish(back)
+    assert site.shares == {1: 100}
+    with pytest.raises(NotFound):
+        rollouts.roll_back(actor=site.actor, endpoint_id=site.endpoint.pk, to="3")
+    site.finish(rollouts.roll_back(actor=site.actor, endpoint_id=site.endpoint.pk, to="2"))
+    assert site.shares == {2: 100}
+
+
+def test_a_rollback_may_begin_while_the_release_it_wants_still_drains(site: Site) -> None:
+    site.finish(site.start(1))
+    second = site.baking(site.start(2))
+    rollouts.promote(actor=site.actor, rollout_id=second.pk)
+    site.until(second, lambda row: row.phase == "settling")
+    started = len(site.host.started)
+    back = rollouts.roll_back(actor=site.actor, endpoint_id=site.endpoint.pk)
+    site.finish(back)
+    assert len(site.host.started) == started, "the draining replicas were taken over"
+    assert site.shares == {1: 100}
+    assert [copy.state for copy in site.copies(1)] == ["ready"]
+    site.finish(second)
+
+
+def test_a_model_that_cannot_be_loaded_is_refused_with_its_reason(site: Site) -> None:
+    site.finish(site.start(1))
+    site.host.fail_with = (
+        4,
+        '{"event":"model-load-failed","code":"model:run-failed","message":"It fails on 4 rows."}',
+    )
+    rollout = site.finish(site.start(2))
+    assert rollout.outcome == "reverted"
+    reason = rollout.status["reason"]
+    assert reason["code"] == "model-load-failed"
+    assert "It fails on 4 rows." in reason["message"]
+    assert reason["evidence"]["exit_code"] == 4
+    assert site.shares == {1: 100}
+    assert site.copies(2, "starting", "ready", "stopping") == []
+
+
+def test_a_failing_smoke_inference_ends_it_before_any_gateway_knows(site: Site) -> None:
+    site.finish(site.start(1))
+    site.direct_answer = SmokeAnswer(False, 500, 0.01, "status 500: boom")
+    rollout = site.finish(site.start(2))
+    assert rollout.status["reason"]["code"] == "smoke-failed"
+    assert site.shares == {1: 100}
+
+
+def test_a_rejected_snapshot_reverts_with_the_gateways_reason(site: Site) -> None:
+    site.finish(site.start(1))
+    site.rejecting = "Cluster"
+    rollout = site.start(2)
+    site.until(rollout, lambda row: row.phase == "settling")
+    site.rejecting = ""
+    site.finish(rollout)
+    assert rollout.status["reason"]["code"] == "xds-nack"
+    assert evidence_of(rollout)["reason"] == "the listener does not like it"
+    assert site.shares == {1: 100}
+
+
+def test_a_dead_replica_is_replaced_without_any_rollout(site: Site) -> None:
+    site.finish(site.start(1, replicas=2))
+    dead = site.copies(1, "ready")[0]
+    site.host.end(dead.public_id, 137)
+    patrol.sweep(limit=10)
+    loop.reconcile_endpoint(site.endpoint.pk)
+    loop.reconcile_endpoint(site.endpoint.pk)
+    site.collect()
+    dead.refresh_from_db()
+    assert dead.failure is not None
+    assert dead.failure["code"] == "replica-crashed"
+    assert "signal 9" in dead.failure["message"]
+    assert len(site.copies(1, "ready")) == 2
+
+
+def test_a_silent_host_freezes_the_rollout_and_fails_nothing(site: Site) -> None:
+    site.finish(site.start(1))
+    rollout = site.start(2)
+    site.turn(rollout)
+    site.host.silent = True
+    site.pass_time(500)
+    site.turn(rollout)
+    assert rollout.phase == "provisioning"
+    assert rollout.status["waiting"] == "host"
+    assert site.shares == {1: 100}
+    site.host.silent = False
+    site.baking(rollout)
+    assert site.shares == {1: 0, 2: 100}
+
+
+def test_pausing_and_resuming(site: Site) -> None:
+    rollout = site.start(1)
+    rollouts.pause(actor=site.actor, rollout_id=rollout.pk, reason="lunch")
+    for _ in range(5):
+        site.turn(rollout)
+        site.pass_time(60)
+    assert rollout.status["waiting"] == "user"
+    with pytest.raises(Conflict):
+        rollouts.pause(actor=site.actor, rollout_id=rollout.pk)
+    rollouts.resume(actor=site.actor, rollout_id=rollout.pk)
+    assert site.finish(rollout).outcome == "promoted"
+
+
+def test_promoting_skips_the_rest_of_the_bake(site: Site) -> None:
+    site.finish(site.start(1))
+    rollout = site.start(2, strategy={"bake_seconds": 3600})
+    with pytest.raises(Conflict):
+        rollouts.promote(actor=site.actor, rollout_id=rollout.pk)
+    site.baking(rollout)
+    rollouts.promote(actor=site.actor, rollout_id=rollout.pk)
+    site.turn(rollout)
+    assert rollout.phase == "settling"
+    assert rollout.outcome == "promoted"
+
+
+def test_only_one_rollout_of_an_endpoint_is_in_progress(site: Site) -> None:
+    site.start(1)
+    with pytest.raises(Conflict) as refusal:
+        site.start(2)
+    assert refusal.value.stable_code == "rollout:already-active"
+
+
+def test_what_is_live_already_is_not_rolled_out_again(site: Site) -> None:
+    site.finish(site.start(1))
+    with pytest.raises(Conflict) as refusal:
+        site.start(1)
+    assert refusal.value.stable_code == "rollout:already-live"
+
+
+def test_a_rollback_to_something_else_aborts_what_is_in_progress_first(site: Site) -> None:
+    site.finish(site.start(1))
+    site.finish(site.start(2))
+    third = site.baking(site.start(3))
+    back = rollouts.roll_back(actor=site.actor, endpoint_id=site.endpoint.pk, to="1")
+    assert back.pk != third.pk
+    site.finish(back)
+    third.refresh_from_db()
+    assert third.status["reason"]["code"] == "superseded"
+    assert site.shares == {1: 100}
+    site.finish(third)
+
+
+def test_an_action_on_an_older_generation_is_refused(site: Site) -> None:
+    rollout = site.start(1)
+    rollouts.pause(actor=site.actor, rollout_id=rollout.pk, generation=1)
+    with pytest.raises(Stale):
+        rollouts.abort(actor=site.actor, rollout_id=rollout.pk, generation=1)
+
+
+def test_a_policy_that_asks_for_approvals_is_not_met_by_silence(site: Site) -> None:
+    site.finish(site.start(1))
+    ApprovalPolicy.objects.update_or_create(
+        environment_id=site.environment.pk,
+        risk_tier=site.model.risk_tier,
+        defaults={"required_approvals": 1},
+    )
+    rollout = site.start(2)
+    for _ in range(20):
+        site.turn(rollout)
+        site.pass_time(10)
+    assert rollout.status["waiting"] == "approval"
+    assert site.shares == {1: 100, 2: 0}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "code"),
+    [
+        ({"kind": "canary"}, "strategy:unknown-kind"),
+        ({"bake_seconds": -1}, "strategy:bake-out-of-bounds"),
+        ({"bake_seconds": True}, "strategy:bake-out-of-bounds"),
+        ({"bake": 1}, "unknown_field"),
+        ({"pause_before_switch": "yes"}, "strategy:not-a-boolean"),
+    ],
+)
+def test_a_wrong_strategy_is_refused_with_its_place(
+    site: Site, strategy: dict[str, object], code: str
+) -> None:
+    with pytest.raises(Invalid) as refusal:
+        site.start(1, strategy=strategy)
+    assert refusal.value.stable_code == code
+    assert refusal.value.problems[0].pointer.startswith("/strategy/")
+    assert not Rollout.objects.exists()
+
+
+def test_mallory_sees_no_model_and_charlie_may_not_start(site: Site) -> None:
+    mallory = User.objects.create(username="mallory")
+    charlie = User.objects.create(username="charlie")
+    charlie.bindings.create(role="viewer", scope_kind="everything")
+    with pytest.raises(NotFound):
+        rollouts.start(
+            actor=Actor(user_id=mallory.pk, username="mallory"),
+            model="tumour",
+            version=1,
+            environment="staging",
+        )
+    with pytest.raises(NotAllowed):
+        rollouts.start(
+            actor=Actor(user_id=charlie.pk, username="charlie"),
+            model="tumour",
+            version=1,
+            environment="staging",
+        )
+
+
+def test_every_decision_is_told_and_every_change_is_in_the_audit_log(site: Site) -> None:
+    site.finish(site.start(1))
+    rollout = site.finish(site.start(2))
+    told = list(RolloutEvent.objects.filter(rollout=rollout).values_list("kind", flat=True))
+    assert told[0] == "created"
+    assert "routes-changed" in told
+    assert "routes-acknowledged" in told
+    actions = list(
+        AuditEvent.objects.filter(object_id=rollout.pk)
+        .order_by("id")
+        .values_list("action", flat=True)
+    )
+    assert actions == ["rollout.start", "rollout.switch", "rollout.finish"]
+
+
+def test_being_woken_during_a_pass_leads_to_another_pass(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = site.baking(site.start(1))
+    Rollout.objects.filter(pk=rollout.pk).update(due_at=clock.now())
+    look, looks = loop.seen.look, []
+
+    def woken_at_the_first(*args: Any) -> Any:
+        looks.append(args)
+        if len(looks) == 1:
+            wakeups.wake(rollout.pk)
+        return look(*args)
+
+    monkeypatch.setattr(loop.seen, "look", woken_at_the_first)
+    loop.reconcile_endpoint(rollout.endpoint_id)
+    assert len(looks) == 2
+
+
+def test_a_pass_that_raises_is_postponed_and_seen(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = site.start(1)
+
+    def broken(*_: object) -> object:
+        raise RuntimeError("the row is impossible")
+
+    monkeypatch.setattr(loop.seen, "look", broken)
+    with pytest.raises(RuntimeError):
+        loop.reconcile(rollout.pk)
+    rollout.refresh_from_db()
+    assert rollout.attempts == 1
+    assert "impossible" in rollout.last_problem
+    assert rollout.due_at is not None
+    assert rollout.due_at > clock.now()
+
+
+def test_an_orphan_is_stopped_once_it_is_old_enough(site: Site) -> None:
+    site.collector_runs = False
+    site.turn(site.start(1))
+    copy = site.copies(1)[0]
+    Replica.objects.filter(pk=copy.pk).update(state="stopped")
+    patrol.sweep(limit=10)
+    assert site.host.observed[copy.public_id].running, "it may be one that is being written"
+    site.pass_time(120)
+    patrol.sweep(limit=10)
+    assert not site.host.observed[copy.public_id].running
+
+
+def test_publications_do_not_pile_up(site: Site) -> None:
+    site.finish(site.start(1))
+    endpoint = site.endpoint
+    for port in range(1, 80):
+        Replica.objects.filter(state="ready").update(port=port)
+        publish.publish(endpoint.environment_id)
+    assert Publication.objects.filter(endpoint=endpoint).count() <= 2 * 31

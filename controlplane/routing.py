@@ -17,8 +17,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-XDS_PREFIX = "/xds/"
-XDS_APPLICATION = "deployments.xds.app:app"
+# Envoy's REST paths are fixed: /v3/discovery:clusters and so on, without any prefix before them.
+XDS_PREFIX = "/v3/discovery:"
+XDS_APPLICATION = "deployments.xds.default:app"
 WEBSOCKET_PATTERNS = "frontend.routing:websocket_urlpatterns"
 
 

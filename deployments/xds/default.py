@@ -1,6 +1,8 @@
-"""The xDS app as web runs it. The composition root mounts it at every path below `polls.PREFIX`."""
+"""The xDS app as web runs it; the composition root mounts it. Needs Django to be set up."""
 
 from __future__ import annotations
+
+from django.conf import settings
 
 from deployments.adapters.gateway_validate import explain_rejection
 from deployments.xds.app import XdsApp
@@ -8,12 +10,11 @@ from deployments.xds.store import DjangoSnapshotStore, tell_rollouts
 from deployments.xds.watcher import Watcher
 
 
-def application(*, redis_url: str | None) -> XdsApp:
-    """Import only after Django is set up. Without Redis a change is seen within half a second."""
+def _application() -> XdsApp:
     store = DjangoSnapshotStore()
-    return XdsApp(
-        store,
-        explain=explain_rejection,
-        on_news=tell_rollouts,
-        watcher=Watcher(store, redis_url=redis_url),
-    )
+    # Without Redis a change is seen within half a second.
+    watcher = Watcher(store, redis_url=settings.CONFIG.redis_url)
+    return XdsApp(store, explain=explain_rejection, on_news=tell_rollouts, watcher=watcher)
+
+
+app = _application()

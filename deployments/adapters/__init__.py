@@ -1,0 +1,1 @@
+"""What reaches the outside world: hosts, gateways, storage."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -41,7 +44,7 @@ _MEANING = {
 }
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "pattern": "^[!-~]{1,255}$"},
     OpenApiParameter.HEADER,
     description="At most 255 printable characters. A repeated request with the same key is "
     "answered with what the first one was answered, for 24 hours.",
@@ -72,6 +75,18 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
         }
 
 
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The browser's session; changes also need its CSRF token in `X-CSRFToken`."""
+
+    target_class = "governance.api.authentication.SessionAuthentication"
+    name = "session"
+    priority = 1
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        del auto_schema
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
+
+
 class Schema(AutoSchema):
     """Names operations by method and path, and documents every refusal as problem+json."""
 
@@ -86,6 +101,16 @@ class Schema(AutoSchema):
         given: str | None = super().get_summary()
         action = CATALOGUE.get(declared(self.view, self.method) or "")
         return given or (action.title if action else None)
+
+    def get_description(self) -> str:
+        """What the handler or its own class says; the base class' words are for developers."""
+        handler = getattr(self.view, self.method.lower(), None)
+        own = vars(type(self.view)).get("__doc__")
+        return inspect.cleandoc(getattr(handler, "__doc__", None) or own or "")
+
+    def get_serializer_name(self, serializer: Any, direction: Any) -> str:
+        name: str = super().get_serializer_name(serializer, direction)
+        return name.removesuffix("Shape")
 
     def get_tags(self) -> list[str]:
         return [self._tokenize_path_with_variables()[0]]
@@ -124,7 +149,7 @@ class Schema(AutoSchema):
         return self.method in getattr(self.view, "etag_methods", ("PATCH", "PUT", "DELETE"))
 
     def _tokenize_path_with_variables(self) -> list[str]:
-        path = self.path.removeprefix(self.path_prefix)
+        path = re.sub(self.path_prefix, "", self.path)
         return [part for part in path.split("/") if part]
 
 

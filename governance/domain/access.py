@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from core import ids
+
 
 class ActorKind(StrEnum):
     PERSON = "person"
@@ -42,6 +44,25 @@ class Actor:
 SYSTEM = Actor(user_id="", username="system", ref="system", kind=ActorKind.SYSTEM)
 
 
+# How the ids of each kind are shown. Governance knows the kinds by name only.
+PREFIX_OF_KIND = {
+    "account": "usr",
+    "alias": "als",
+    "endpoint": "end",
+    "environment": "env",
+    "gateway": "gtw",
+    "host": "hst",
+    "member": "bnd",
+    "model": "mdl",
+    "release": "rel",
+    "replica": "rep",
+    "rollout": "rol",
+    "team": "team",
+    "token": "tok",
+    "version": "ver",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What is acted on, by kind and id, and the scopes that it lies in. Ids are bare ULIDs."""
@@ -51,6 +72,12 @@ class Subject:
     team_id: str = ""
     environment_id: str = ""
     model_id: str = ""
+
+
+def shown_id(kind: str, ulid: str) -> str:
+    """The id of a thing of that kind as people see it."""
+    prefix = PREFIX_OF_KIND.get(kind)
+    return ids.public(prefix, ulid) if prefix and ids.is_ulid(ulid) else ulid
 
 
 class ScopeKind(StrEnum):

@@ -1,0 +1,1 @@
+"""Reading, each row through the gate."""

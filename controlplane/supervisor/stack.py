@@ -94,12 +94,12 @@ class Stack:
         """The login link as soon as it works; the programs behind the page may take longer."""
         web = programs.web(self._config)
         self._fleet.start(web)
-        admin = self._result("bootstrap_admin", self._manage("bootstrap_admin"))
+        admin = self._result("bootstrap_admin", self._manage("bootstrap_admin", "--token"))
         self._wait_for(lambda: health.get_status(web.ready_url) == 200, "web", web.name)
         self._step("web", f"web on {self._config.web_url}")
         self._reporter.say(
             "link",
-            url=f"{self._config.web_url}{admin['login_url_path']}",
+            url=f"{self._config.web_url}{admin['login_path']}",
             address=self._config.web_url,
             seconds=self._elapsed(),
             **{key: admin.get(key) for key in ("username", "password", "token")},

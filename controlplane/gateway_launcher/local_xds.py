@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from controlplane.gateway_launcher.saved import CLUSTER_TYPE, ROUTE_TYPE, Saved
+from controlplane.gateway_launcher.saved import CLUSTER_TYPE, ROUTE_TYPE, Saved, SavedResources
 
 _TYPE_OF_PATH = {
     "/v3/discovery:clusters": CLUSTER_TYPE,
@@ -61,6 +61,8 @@ class LocalXds:
 
     async def _answer(self, path: str, body: bytes) -> tuple[str, dict[str, Any] | None]:
         type_url = _TYPE_OF_PATH.get(path)
+        if type_url is None:
+            return "404 Not Found", {"error": "no such resource type"}
         try:
             request = json.loads(body)
             token = request["node"]["metadata"]["token"]
@@ -69,7 +71,12 @@ class LocalXds:
             return "400 Bad Request", {"error": "not a discovery request"}
         if not hmac.compare_digest(str(token).encode(), self._token.encode()):
             return "401 Unauthorized", {"error": "wrong token"}
-        saved = self._saved().get(type_url or "")
+        everything = self._saved()
+        saved = everything.get(type_url)
+        if saved is None and everything:
+            # Envoy reports no version for a type that never had a resource, and waits for each type
+            # before it listens.
+            saved = SavedResources("0", [])
         if named or saved is None:
             await asyncio.sleep(self._hold)
             return "304 Not Modified", None

@@ -52,13 +52,17 @@ def _clusters(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def load(path: Path) -> dict[str, SavedResources]:
+    """Nothing where nothing readable is: a gateway must start whatever its disk holds."""
     content = read_json(path)
     if content is None or content.get("format") != _FORMAT:
         return {}
-    return {
-        type_url: SavedResources(each["version"], each["resources"])
-        for type_url, each in content["types"].items()
-    }
+    try:
+        return {
+            type_url: SavedResources(each["version"], each["resources"])
+            for type_url, each in content["types"].items()
+        }
+    except (KeyError, TypeError, AttributeError):
+        return {}
 
 
 def store(path: Path, saved: Saved) -> None:

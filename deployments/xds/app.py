@@ -17,6 +17,7 @@ from typing import Any
 from deployments.domain import acknowledgement
 from deployments.domain.acknowledgement import Answer, Judgement, PollState
 from deployments.domain.gateways import token_hash, token_matches
+from deployments.domain.routing import EnvironmentRoutes, derive
 from deployments.xds import polls
 from deployments.xds.polls import Poll, Receive, Scope, Send
 from deployments.xds.ports import RegisteredGateway, Snapshot, SnapshotStore
@@ -115,16 +116,16 @@ class XdsApp:
         deadline = clock() + self._hold
         judge = acknowledgement.hear
         while True:
-            current = await self._store.current(gateway.environment_id, poll.type_url)
-            if current is not None:
-                judged = await self._judge(gateway, poll, current, partial(judge, named=named))
-                if judged.answer is Answer.SERVE:
-                    return current
-                judge = acknowledgement.answer
+            stored = await self._store.current(gateway.environment_id, poll.type_url)
+            current = stored or _nothing(poll.type_url)
+            judged = await self._judge(gateway, poll, current, partial(judge, named=named))
+            if judged.answer is Answer.SERVE:
+                return current
+            judge = acknowledgement.answer
             left = deadline - clock()
             if not await self._newer(gateway, poll, current, left, gone):
                 break
-        if gone.done() or current is None:
+        if gone.done():
             return None
         judged = await self._judge(
             gateway, poll, current, partial(acknowledgement.offer_again, named=named)
@@ -135,11 +136,11 @@ class XdsApp:
         self,
         gateway: RegisteredGateway,
         poll: Poll,
-        current: Snapshot | None,
+        current: Snapshot,
         timeout: float,
         gone: asyncio.Task[None],
     ) -> bool:
-        seen = None if current is None else current.generation
+        seen = current.generation
         waiting = asyncio.create_task(
             self.watcher.newer((gateway.environment_id, poll.type_url), seen, timeout=timeout)
         )
@@ -199,6 +200,12 @@ class XdsApp:
                 await self.watcher.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _nothing(type_url: str) -> Snapshot:
+    """Generation 0, before anything was derived for an environment: a gateway that gets no answer
+    would not even listen, and so not tell that it lives."""
+    return Snapshot(0, derive(EnvironmentRoutes("", ""))[type_url])
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -59,13 +59,13 @@ class Watcher:
                 await asyncio.wait_for(self._changed.wait(), 2.0)
         return self._looked_at is not None and time.monotonic() - self._looked_at < within
 
-    async def newer(self, key: Key, seen: int | None, *, timeout: float) -> bool:
+    async def newer(self, key: Key, seen: int, *, timeout: float) -> bool:
         """Wait for a generation of `key` above `seen`; False after `timeout` seconds.
 
         "Above" and not "other": `seen` may be newer than what the last look found."""
         try:
             async with asyncio.timeout(timeout):
-                while self._known.get(key, -1) <= (-1 if seen is None else seen):
+                while self._known.get(key, -1) <= seen:
                     await self._changed.wait()
         except TimeoutError:
             return False

@@ -180,6 +180,7 @@ async def test_a_gateway_without_web_and_without_a_snapshot_waits_for_web(
     blue = await replicas("blue")
     await web.kill()
     gateway = await gateways(web, serving=False)
+    assert not gateway._serving()
     await web.start()
     await web.acknowledged(web.publish(tumour({BLUE: 100}, {BLUE: [blue]})))
     await until(gateway._serving, "the gateway serves")

@@ -58,11 +58,10 @@ def rollback_targets(actor: Actor, endpoint_id: str) -> list[ReleaseRow]:
     return [release_row(release) for release in found[:50]]
 
 
-def releases(actor: Actor, endpoint_id: str) -> list[ReleaseRow]:
-    """The newest first. Raises NotFound."""
+def release_rows(actor: Actor, endpoint_id: str) -> QuerySet[Release]:
+    """Raises NotFound for the endpoint."""
     row = gate.endpoint_for(actor, endpoint_id)
-    found = Release.objects.filter(endpoint=row).select_related("version", "endpoint")
-    return [release_row(release) for release in found.order_by("-created_at", "-pk")[:200]]
+    return Release.objects.filter(endpoint=row).select_related("version", "endpoint")
 
 
 def release(actor: Actor, release_id: str) -> ReleaseRow:

@@ -44,9 +44,7 @@ def version(actor: Actor, model_name: str, number: int) -> VersionRow:
 
 def aliases(actor: Actor, model_name: str) -> list[AliasRow]:
     """Raises NotFound."""
-    owner = gate.model_for(actor, model_name)
-    rows = Alias.objects.filter(model=owner).select_related("version", "model").order_by("name")
-    return [alias_row(alias) for alias in rows]
+    return [alias_row(alias) for alias in alias_rows(actor, model_name).order_by("name")]
 
 
 def alias(actor: Actor, model_name: str, name: str) -> AliasRow:
@@ -116,6 +114,12 @@ def version_row(version: Version) -> VersionRow:
         created_by=shown(version.created_by),
         created_at=version.created_at,
     )
+
+
+def alias_rows(actor: Actor, model_name: str) -> QuerySet[Alias]:
+    """Raises NotFound for the model."""
+    owner = gate.model_for(actor, model_name)
+    return Alias.objects.filter(model=owner).select_related("version", "model")
 
 
 def alias_row(alias: Alias) -> AliasRow:

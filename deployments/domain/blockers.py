@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deployments.domain.decision import SLOW_TICK_SECONDS, TICK_SECONDS, Block
+from deployments.domain.decision import (
+    PROMPT_TICK_SECONDS,
+    SLOW_TICK_SECONDS,
+    TICK_SECONDS,
+    Block,
+)
 from deployments.domain.rollout import (
     Analyse,
     Mirror,
@@ -59,6 +64,7 @@ def _provisioning(spec: Spec, was: Status, world: World) -> Block | None:
             effects=(SmokeDirect(spec.target),),
             limit=spec.progress_seconds,
             overdue=_too_long(spec, "the sample inference", {}),
+            again_in=PROMPT_TICK_SECONDS,
         )
     if not was.exposed:
         return None
@@ -157,7 +163,7 @@ def _reach(spec: Spec, world: World) -> Block | None:
             ),
         )
     effects = (SmokeThroughGateways(spec.target),)
-    return Block(Waiting.REACH, effects=effects, limit=limit, overdue=overdue)
+    return Block(Waiting.REACH, False, effects, limit, overdue, again_in=PROMPT_TICK_SECONDS)
 
 
 def _silent(what: str, names: frozenset[str]) -> Reason:

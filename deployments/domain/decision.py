@@ -10,6 +10,7 @@ from deployments.domain.world import Effect
 
 TICK_SECONDS = 1.0
 SLOW_TICK_SECONDS = 5.0
+PROMPT_TICK_SECONDS = 0.2
 
 MACHINE_WAITS = frozenset({Waiting.REPLICAS, Waiting.SMOKE, Waiting.GATEWAY, Waiting.REACH})
 """Waits that have a deadline; the others wait for people, for time or for another rollout."""

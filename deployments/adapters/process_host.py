@@ -1,7 +1,7 @@
 """Replicas as processes of this machine: for the embedded default, never for production.
 
-Each replica has a folder `<root>/<replica id>` with its log, its artifact, the address that it
-announced and, once it ended, its exit code. There is no list of what runs: the process table is
+Each replica has a folder `<root>/<replica id>` with its host's name, its log, its artifact, the
+address that it announced and, once it ended, its exit code. There is no list of what runs: the process table is
 the only truth, so that a worker killed between two lines leaves nothing unknown. A replica is
 found by the `--name <host>/<replica>` on its command line.
 
@@ -57,13 +57,15 @@ class ProcessHost:
         with _locked(folder):
             if self._processes(plan.replica) or (folder / "exit").exists():
                 return
+            # Hosts of one machine share the root; each must see its own replicas only.
+            (folder / "host").write_text(self.name)
             artifact = plan.place_artifact(folder)
             self._spawn(plan, folder, artifact)
 
     def observe(self) -> Mapping[str, ObservedReplica]:
         running = self._all_processes()
-        folders = {path.name for path in self.root.iterdir()} if self.root.exists() else set()
-        return {name: self._observed(name, name in running) for name in folders | set(running)}
+        names = self._folders() | running.keys()
+        return {name: self._observed(name, name in running) for name in names}
 
     def stop(self, replica: str, *, force: bool) -> None:
         for process in self._processes(replica):
@@ -119,6 +121,10 @@ class ProcessHost:
             exit_code=None if running else _exit_code(folder / "exit"),
         )
 
+    def _folders(self) -> set[str]:
+        """The replicas that left a folder, of this host only."""
+        return {path.parent.name for path in self.root.glob("*/host") if _holds(path, self.name)}
+
     def _all_processes(self) -> dict[str, list[psutil.Process]]:
         """By replica. The shell counts: it is there before its replica is, and after."""
         found: dict[str, list[psutil.Process]] = {}
@@ -142,6 +148,13 @@ def _name_of(command: list[str] | None) -> str | None:
         return command[command.index("--name") + 1]
     except (ValueError, IndexError):
         return None
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_text() == text
+    except FileNotFoundError:
+        return False  # removed meanwhile
 
 
 def _is_shell(command: list[str]) -> bool:

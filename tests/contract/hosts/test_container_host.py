@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -190,6 +191,20 @@ def process_host(tmp_path: Path) -> Iterator[ProcessHost]:
     for replica in real.observe():
         real.stop(replica, force=True)
     until(lambda: not any(each.running for each in real.observe().values()))
+
+
+def test_two_hosts_of_one_machine_see_and_remove_their_own_replicas_only(
+    process_host: ProcessHost, plan: Callable[..., ReplicaPlan]
+) -> None:
+    neighbour = replace(process_host, name=ids.public("hst", ids.new_ulid()))
+    order = plan()
+    process_host.start(order)
+    until(lambda: listens(process_host, order.replica))
+    assert neighbour.observe() == {}
+    process_host.stop(order.replica, force=True)
+    until(lambda: ended(process_host, order.replica))
+    assert neighbour.observe() == {}
+    assert ended(process_host, order.replica)
 
 
 def test_a_manifest_of_a_foreign_key_is_refused_with_exit_code_3(

@@ -1,9 +1,9 @@
 """Replicas as processes of this machine: for the embedded default, never for production.
 
 Each replica has a folder `<root>/<replica id>` with its host's name, its log, its artifact, the
-address that it announced and, once it ended, its exit code. There is no list of what runs: the process table is
-the only truth, so that a worker killed between two lines leaves nothing unknown. A replica is
-found by the `--name <host>/<replica>` on its command line.
+address that it announced and, once it ended, its exit code. There is no list of what runs: the
+process table is the only truth, so that a worker killed between two lines leaves nothing unknown.
+A replica is found by the `--name <host>/<replica>` on its command line.
 
 A shell stays between the worker and the replica. It sets the limits, and it writes the exit code
 even when the worker that started it is long gone.

@@ -125,6 +125,9 @@ class XdsApp:
             left = deadline - clock()
             if not await self._newer(gateway, poll, current, left, gone):
                 break
+            if await self._store.gateway(poll.node_id) != gateway:
+                # Removed, or its token renewed, while the poll was held; the next one is refused.
+                return None
         if gone.done():
             return None
         judged = await self._judge(

@@ -110,6 +110,18 @@ async def test_a_held_poll_is_answered_as_soon_as_there_is_a_change(xds: Xds) ->
     assert (status, answer["version_info"]) == (200, "2")
 
 
+async def test_a_gateway_that_is_removed_while_its_poll_is_held_gets_nothing_new(xds: Xds) -> None:
+    xds.store.put("staging", CLUSTER_TYPE, [])
+    held = asyncio.create_task(xds.poll("1"))
+    while not xds.store.polls:
+        await asyncio.sleep(0)
+    xds.store.remove(NODE)
+    xds.store.put("staging", CLUSTER_TYPE, [{"name": "b"}])
+    xds.watcher.hurry()
+    assert (await held)[0] == 304
+    assert (await xds.poll("1"))[0] == 401
+
+
 async def test_a_change_in_another_environment_wakes_nobody(xds: Xds) -> None:
     xds.store.put("staging", CLUSTER_TYPE, [])
     held = asyncio.create_task(xds.poll("1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from core import heartbeat
 from deployments.reconcile import loop, patrol
 from governance.api.permissions import declares
 
@@ -28,4 +29,5 @@ def reconcile_endpoint(endpoint_id: str, **unknown: object) -> None:
 @shared_task(name="deployments.tasks.sweep", soft_time_limit=20, time_limit=30)
 def sweep(**unknown: object) -> None:
     del unknown
+    heartbeat.beat("worker")  # a worker that sweeps is one that works
     patrol.sweep(limit=SWEEP_LIMIT)

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
@@ -43,7 +43,9 @@ class ArtifactParser(BaseParser):
         body = _Hashed(stream, _declared(request.headers.get("Content-Digest", "")))
         meta = {**request.META, "CONTENT_TYPE": media_type or request.content_type}
         try:
-            fields, files = MultiPartParser(meta, body, [_Limited(request)], "utf-8").parse()
+            fields, files = MultiPartParser(
+                meta, cast(Any, body), [_Limited(request)], "utf-8"
+            ).parse()
         except (MultiPartParserError, UnicodeError) as problem:
             raise Malformed(
                 f"The multipart body cannot be read: {str(problem)[:200]}.",
@@ -73,8 +75,8 @@ class _Hashed:
         self._declared = declared
         self._hashes = {name: _ALGORITHMS[name]() for name in declared}
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        chunk = self._stream.read(-1 if size is None else size)
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._stream.read(size)
         for seen in self._hashes.values():
             seen.update(chunk)
         return chunk

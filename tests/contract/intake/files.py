@@ -105,9 +105,7 @@ def a_sequence() -> bytes:
 
 
 def external_data(location: str = "../../secrets/signing") -> bytes:
-    weight = TensorProto(
-        name="w", data_type=FLOAT, dims=[3], data_location=TensorProto.EXTERNAL
-    )
+    weight = TensorProto(name="w", data_type=FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
     entry = weight.external_data.add()
     entry.key, entry.value = "location", location
     adding = helper.make_node("Add", ["x", "w"], ["y"])

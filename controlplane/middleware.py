@@ -34,9 +34,10 @@ class RequestId:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = acceptable_id(request.headers.get("X-Request-Id", ""))
+        # Not by `request.headers`, which remembers: django-structlog is to read ours there.
+        request_id = acceptable_id(request.META.get("HTTP_X_REQUEST_ID", ""))
+        request.META["HTTP_X_REQUEST_ID"] = request_id
         request.request_id = request_id  # type: ignore[attr-defined]
-        request.META["HTTP_X_REQUEST_ID"] = request_id  # django-structlog reads it there
         started = time.perf_counter()
         response = self.get_response(request)
         metrics.observe_request(request, response.status_code, time.perf_counter() - started)

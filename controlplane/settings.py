@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from logging import DEBUG as DEBUG_LEVEL
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -115,10 +116,7 @@ DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "governance.User"
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["governance.adapters.backends.PeopleOnly"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -219,6 +217,11 @@ SPECTACULAR_SETTINGS = {
 }
 
 LOGGING = logging.configure()
+# Our own middleware has made the id safe; addresses of people stay out of the log.
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_CORRELATION_ID = False
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = DEBUG_LEVEL
 
 # Deployments reads measurements through this port, so that gates need no import upwards.
 ANALYSIS_SOURCE = ""

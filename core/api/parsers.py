@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.conf import settings
 from rest_framework.parsers import BaseParser
 
-from core.errors import Malformed
+from core.errors import Malformed, TooLarge
 
 MAX_DEPTH = 40
 
@@ -24,7 +25,10 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        raw = stream.read()
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
+        raw = stream.read(limit + 1)
+        if len(raw) > limit:
+            raise TooLarge(f"A JSON body here has {limit} bytes at most.")
         try:
             value = json.loads(
                 raw.decode("utf-8"),

@@ -38,7 +38,7 @@ def record_sign_in(sender: Any, request: HttpRequest | None, user: User, **_: An
 def log_refused_sign_in(sender: Any, request: HttpRequest | None = None, **_: Any) -> None:
     """Logged, not recorded: whoever guesses must not be able to fill the audit log."""
     del sender
-    log.warning("sign_in_refused", address=request.META.get("REMOTE_ADDR") if request else None)
+    log.warning("sign_in_refused", request_id=request_id_of(request) if request else "")
 
 
 def connect() -> None:

@@ -14,8 +14,6 @@ from governance.domain.declare import declares
 from governance.models import User
 from governance.services import login_links
 
-_BACKEND = "django.contrib.auth.backends.ModelBackend"
-
 
 @declares(PUBLIC)
 @never_cache
@@ -39,7 +37,7 @@ def link(request: HttpRequest, secret: str) -> HttpResponse:
         user = login_links.use(secret)
     except Conflict:
         return _spent(request)
-    login(request, user, backend=_BACKEND)
+    login(request, user)
     return _private(redirect("/"))
 
 

@@ -1,0 +1,1 @@
+"""Making rows for tests, by the names that people have."""

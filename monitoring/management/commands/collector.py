@@ -18,6 +18,8 @@ from monitoring.services.recording import Superseded
 
 
 class Command(BaseCommand):
+    # The checks load every page and every view, which this program never needs.
+    requires_system_checks = ()
     help = "Watch replicas: probe those that start, pull every second what each has counted."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

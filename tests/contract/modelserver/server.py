@@ -92,7 +92,12 @@ def eventually(look: Callable[[], T], seconds: float = 20) -> T:
 
 
 def spawn(
-    folder: Path, blob: bytes, artifact: Path, *, drain_wait: float = 0.2
+    folder: Path,
+    blob: bytes,
+    artifact: Path,
+    *,
+    drain_wait: float = 0.2,
+    replica: str = REPLICA,
 ) -> tuple[subprocess.Popen[bytes], Path, Path]:
     """Starts the program and hands it its manifest; returns it, its announce file and its log."""
     announce, log = folder / "announce.json", folder / "replica.log"
@@ -100,7 +105,7 @@ def spawn(
         *(sys.executable, "-m", "modelserver", "serve"),
         *("--artifact", str(artifact)),
         *("--trust", manifests.trust_text(KEY.public_key())),
-        *("--name", f"hst_01JD0000000000000000000001/{REPLICA}"),
+        *("--name", f"hst_01JD0000000000000000000001/{replica}"),
         *("--bind", "127.0.0.1:0"),
         *("--announce", str(announce)),
         *("--drain-wait", str(drain_wait)),
@@ -133,7 +138,9 @@ def running(
 ) -> Iterator[Replica]:
     """A replica that has announced itself and, unless told otherwise, is ready."""
     blob = manifests.sign(manifest_for(artifact, **changes), KEY)
-    process, announce, log = spawn(folder, blob, artifact, drain_wait=drain_wait)
+    process, announce, log = spawn(
+        folder, blob, artifact, drain_wait=drain_wait, replica=changes.get("replica", REPLICA)
+    )
     try:
         eventually(lambda: _announced(announce, process.pid) or process.poll() is not None)
         assert process.poll() is None, log.read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitoring.domain.ledger import Checkpoint, Ledger, Second, settle
-from tests.unit.monitoring.reports import CountingReplica
+from tests.fakes.counting_replica import CountingReplica
 
 
 def seconds(closed):

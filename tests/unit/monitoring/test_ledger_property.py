@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from monitoring.domain.codec import pack_counts, pack_entry, unpack_counts, unpack_entry
 from monitoring.domain.ledger import Closed, Ledger, Mark, Second, settle
 from monitoring.domain.shards import Shard
-from tests.unit.monitoring.reports import CountingReplica
+from tests.fakes.counting_replica import CountingReplica
 from wire.report import Counts, Report
 
 REPLICAS = ("rep_A", "rep_B", "rep_C")

@@ -91,10 +91,8 @@ class _Endpoint:
                 for route in self.routes
                 if route.percent or route.mirror_percent
             ),
-            exposed=tuple(
-                routing.ExposedRelease(route.release.public_id, route.release.version.number)
-                for route in self.routes
-            ),
+            # A release without weight is reached by smoke inferences only: `/versions/N` must be
+            # no way around the steps, or around the approval, that stand before its traffic.
             clusters=tuple(
                 routing.ReleaseCluster(
                     route.release.public_id,

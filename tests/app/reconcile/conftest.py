@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -93,7 +94,7 @@ class Site:
         raise AssertionError(f"it never happened: {rollout.status}")
 
     def finish(self, rollout: Rollout) -> Rollout:
-        return self.until(rollout, lambda row: row.phase == "done", step=1.0)
+        return self.until(rollout, lambda row: row.phase == "done", step=5.0)
 
     def baking(self, rollout: Rollout) -> Rollout:
         return self.until(rollout, lambda row: row.status["waiting"] == "timer")
@@ -139,6 +140,10 @@ class Site:
     def clusters(self) -> list[dict[str, Any]]:
         row = Snapshot.objects.filter(type_url=routing.CLUSTER_TYPE).first()
         return list(row.resources) if row else []
+
+    def routes_text(self) -> str:
+        row = Snapshot.objects.get(type_url=routing.ROUTE_TYPE)
+        return json.dumps(row.resources).replace("\\", "")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from deployments.reconcile import loop, patrol, publish
 from deployments.services import rollouts
 from governance.domain.access import Actor
 from governance.models import ApprovalPolicy, AuditEvent, User
-from tests.app.reconcile.conftest import Site, evidence_of
+from tests.app.reconcile.conftest import ANSWERED, Site, evidence_of
 
 pytestmark = pytest.mark.django_db
 
@@ -390,3 +390,18 @@ def test_publications_do_not_pile_up(site: Site) -> None:
         Replica.objects.filter(state="ready").update(port=port)
         publish.publish(endpoint.environment_id)
     assert Publication.objects.filter(endpoint=endpoint).count() <= 2 * 31
+
+
+def test_a_version_has_an_address_of_its_own_only_while_it_has_traffic(site: Site) -> None:
+    site.finish(site.start(1))
+    site.gateway_answer = SmokeAnswer(False, 503, 0.01, "no healthy upstream")
+    rollout = site.start(2)
+    for _ in range(5):
+        site.turn(rollout)
+    assert site.shares == {1: 100, 2: 0}
+    assert "versions/1" in site.routes_text()
+    assert "versions/2" not in site.routes_text()
+    site.gateway_answer = ANSWERED
+    site.baking(rollout)
+    assert "versions/2" in site.routes_text()
+    assert "versions/1" not in site.routes_text()

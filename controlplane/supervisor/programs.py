@@ -10,6 +10,12 @@ from pathlib import Path
 
 from controlplane.supervisor.config import StackConfig
 
+# Neither the browsable API nor Redoc is served; they are most of what there would be to hash.
+COLLECT_STATIC = (
+    *("collectstatic", "--noinput", "-v", "0"),
+    *("--ignore", "rest_framework", "--ignore", "redoc"),
+)
+
 QUEUES = "build,rollout,monitor,govern"
 
 # Stages of the stop, in order: first what starts new work, then what serves, then what all need.

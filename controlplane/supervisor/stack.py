@@ -78,7 +78,7 @@ class Stack:
         if redis.program:
             self._fleet.start(redis.program)
         migrate = self._manage("migrate", "--noinput", "-v", "0")
-        static = self._manage("collectstatic", "--noinput", "-v", "0")
+        static = self._manage(*programs.COLLECT_STATIC)
         self._wait_for(lambda: store.answers(redis.url), "redis")
         self._step("redis", redis.described)
         self._finish("migrate", migrate)
@@ -119,7 +119,8 @@ class Stack:
         self._step("programs", "worker · beat · collector · a gateway for each environment")
 
     def _manage(self, *arguments: str) -> Child:
-        return self._fleet.run_once(arguments[0], programs.manage(*arguments))
+        # Checks load every page and view, which costs each command a second and checks nothing new.
+        return self._fleet.run_once(arguments[0], programs.manage(*arguments, "--skip-checks"))
 
     def _finish(self, name: str, child: Child) -> None:
         self._wait_for(lambda: child.exit_code() is not None, name)

@@ -86,7 +86,7 @@ class Story:
         rollout = self._deploy(3)
         require(rollout.outcome == "reverted", f"version 3 ended as {rollout.badge!r}")
         require(bool(rollout.reason_code), "version 3 was refused without a reason")
-        telling.done(f"refused ({rollout.reason_code}): {rollout.reason}")
+        telling.done(f"refused, {rollout.reason_code}: {telling.short(rollout.reason)}")
         require("3" not in self._traffic().now()["versions"], "version 3 answered a client")
         self._only("2", within=5.0)
         telling.done("version 2 keeps serving")

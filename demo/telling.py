@@ -58,14 +58,16 @@ def following() -> Iterator[Any]:
     """Shows a rollout's sentence as it changes: in place on a terminal, else a line for each."""
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            yield lambda r: live.update(Text(f"  … {r.badge}: {r.sentence}", "dim"), refresh=True)
+            yield lambda r: live.update(
+                Text(f"  … {r.badge}: {short(r.sentence)}", "dim"), refresh=True
+            )
         return
     last = [""]
 
     def line(rollout: Rollout) -> None:
         if rollout.sentence != last[0]:
             last[0] = rollout.sentence
-            note(f"… {rollout.badge}: {rollout.sentence}")
+            note(f"… {rollout.badge}: {short(rollout.sentence)}")
 
     yield line
 
@@ -92,6 +94,12 @@ def summary(rollouts: list[tuple[str, Rollout]], traffic: dict[str, Any]) -> Non
     )
     if failed:
         console.print(Text(f"  {traffic['failures']}", "red"))
+
+
+def short(text: str, most: int = 150) -> str:
+    """A reason may quote a whole stack of errors; the page shows all of it."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
 def acknowledged(rollout: Rollout) -> list[dict[str, Any]]:

@@ -1,5 +1,12 @@
+"""Pages, then their partials: each region of a page has an address of its own."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from frontend.views import styleguide, theme
+
+urlpatterns = [
+    path("styleguide/", styleguide.styleguide, name="styleguide"),
+    path("settings/theme", theme.choose, name="theme"),
+]

@@ -1,0 +1,134 @@
+"""Plotly figures as plain dictionaries, from what monitoring measured.
+
+No colour is in them: a trace names a token (`meta.ink`), and the page resolves it when it draws, so
+that one figure serves both themes. Moments are milliseconds since the epoch, in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from monitoring.domain.series import Marker, Series, Traffic
+
+Figure = dict[str, Any]
+
+INKS = 4
+_LATENCIES = (
+    ("p50_ms", "p50", "dot", 1.25),
+    ("p95_ms", "p95", "solid", 2.0),
+    ("p99_ms", "p99", "dash", 1.25),
+)
+
+
+def ink(version: int) -> int:
+    """The colour of a version, the same in charts, bars and tables: 1 to 4, round and round."""
+    return (version - 1) % INKS + 1
+
+
+def figures(traffic: Traffic) -> dict[str, Figure]:
+    """The three charts of an endpoint, by name."""
+    return {
+        "requests": requests(traffic.series, traffic.markers),
+        "errors": errors(traffic.series, traffic.markers),
+        "latency": latency(traffic.series, traffic.markers),
+    }
+
+
+def requests(series: Sequence[Series], markers: Sequence[Marker]) -> Figure:
+    traces = [_trace(each, "requests_per_second", _label(each)) for each in series]
+    return {"data": traces, "layout": _layout("requests/s", markers)}
+
+
+def errors(series: Sequence[Series], markers: Sequence[Marker]) -> Figure:
+    traces = [_trace(each, "errors_per_second", _label(each)) for each in series]
+    layout = _layout("errors/s", markers)
+    # An axis that reaches 1 says "none" without magnifying a single error.
+    layout["yaxis"]["autorangeoptions"] = {"include": [0, 1]}
+    return {"data": traces, "layout": layout}
+
+
+def latency(series: Sequence[Series], markers: Sequence[Marker]) -> Figure:
+    traces = [
+        _trace(each, measure, f"{_label(each)} {name}", dash=dash, width=width)
+        for each in series
+        for measure, name, dash, width in _LATENCIES
+    ]
+    return {"data": traces, "layout": _layout("milliseconds", markers)}
+
+
+def _label(series: Series) -> str:
+    return f"version {series.version}"
+
+
+def _trace(
+    series: Series, measure: str, name: str, *, dash: str = "solid", width: float = 2.0
+) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": [1000 * point.t for point in series.points],
+        "y": [getattr(point, measure) for point in series.points],
+        "line": {"dash": dash, "width": width},
+        "connectgaps": False,
+        "hovertemplate": f"%{{y:.1f}}<extra>{name}</extra>",
+        "meta": {
+            "release": series.release,
+            "measure": measure,
+            "ink": f"series-{ink(series.version)}",
+        },
+    }
+
+
+def _layout(unit: str, markers: Sequence[Marker]) -> Figure:
+    return {
+        "uirevision": "keep",
+        "margin": {"l": 46, "r": 12, "t": 26, "b": 26},
+        "font": {"size": 11},
+        "showlegend": True,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "hovermode": "x unified",
+        "dragmode": False,
+        "xaxis": {
+            "type": "date",
+            "showgrid": False,
+            "tickformat": "%H:%M:%S",
+            "nticks": 6,
+            "fixedrange": True,
+        },
+        "yaxis": {
+            "rangemode": "tozero",
+            "nticks": 5,
+            "title": {"text": unit, "standoff": 4, "font": {"size": 11}},
+            "fixedrange": True,
+        },
+        "shapes": [_marker_line(marker) for marker in markers],
+        "annotations": [_marker_note(marker) for marker in markers],
+    }
+
+
+def _marker_line(marker: Marker) -> Figure:
+    moment = round(1000 * marker.t)
+    return {
+        "type": "line",
+        "x0": moment,
+        "x1": moment,
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "line": {"width": 1, "dash": "dot"},
+    }
+
+
+def _marker_note(marker: Marker) -> Figure:
+    return {
+        "x": round(1000 * marker.t),
+        "yref": "paper",
+        "y": 1,
+        "yanchor": "top",
+        "xanchor": "left",
+        "text": f" {marker.label}",
+        "showarrow": False,
+        "font": {"size": 10},
+    }

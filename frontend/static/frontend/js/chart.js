@@ -1,0 +1,146 @@
+// Draws figures that the server made. Colours are taken from the page's tokens when drawing, so a
+// change of theme is one redraw; live frames add points; the window slides with the clock.
+
+const MOST_POINTS = 300;
+const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false, showTips: false };
+
+function ink(name) {
+  const probe = document.createElement("i");
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  return colour;
+}
+
+function painted(figure, windowMs) {
+  const [text, grid, line, marker, surface] = [
+    "text-muted",
+    "chart-grid",
+    "line-strong",
+    "chart-marker",
+    "surface-raised",
+  ].map(ink);
+  const { layout } = figure;
+  const now = Date.now();
+  const axis = { gridcolor: grid, linecolor: line, zerolinecolor: grid };
+  return {
+    data: figure.data.map((trace) => {
+      const colour = ink(trace.meta.ink);
+      return { ...trace, line: { ...trace.line, color: colour }, marker: { color: colour } };
+    }),
+    layout: {
+      ...layout,
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { ...layout.font, color: text, family: getComputedStyle(document.body).fontFamily },
+      hoverlabel: { bgcolor: surface, bordercolor: line, font: { color: ink("text") } },
+      xaxis: { ...layout.xaxis, ...axis, range: [now - windowMs, now] },
+      yaxis: { ...layout.yaxis, ...axis },
+      shapes: (layout.shapes || []).map((shape) => ({ ...shape, line: { ...shape.line, color: marker } })),
+      annotations: (layout.annotations || []).map((note) => ({ ...note, font: { ...note.font, color: text } })),
+    },
+  };
+}
+
+function merge(trace, seconds, values) {
+  seconds.forEach((second, index) => {
+    const x = 1000 * second;
+    const at = trace.x.lastIndexOf(x);
+    if (at >= 0) trace.y[at] = values[index];
+    else if (!trace.x.length || x > trace.x.at(-1)) [trace.x.push(x), trace.y.push(values[index])];
+  });
+}
+
+class Charts {
+  constructor(root) {
+    this.root = root;
+    this.plots = [...root.querySelectorAll("[data-chart]")];
+    this.figures = null;
+    this.seen = new Set();
+    this.windowMs = 1000 * Number(root.dataset.seconds || 300);
+    this.watcher = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        this.seen[isIntersecting ? "add" : "delete"](target);
+      }
+      this.draw();
+    });
+    this.plots.forEach((plot) => this.watcher.observe(plot));
+  }
+
+  async load() {
+    try {
+      const response = await fetch(this.root.dataset.src, { headers: { Accept: "application/json" } });
+      if (!response.ok) throw new Error(`answered ${response.status}`);
+      this.figures = (await response.json()).figures;
+      this.root.dataset.state = "ready";
+      this.problem("");
+      this.draw();
+    } catch (error) {
+      this.root.dataset.state = "failed";
+      this.problem(`The chart could not be loaded (${error.message}). It is tried again in 10 s.`);
+      this.retry = setTimeout(() => this.load(), 10000);
+    }
+  }
+
+  problem(text) {
+    const place = this.root.querySelector("[data-chart-problem]");
+    if (place) [place.textContent, place.hidden] = [text, !text];
+  }
+
+  draw() {
+    if (!this.figures || document.hidden) return;
+    for (const plot of this.plots) {
+      const figure = this.figures[plot.dataset.chart];
+      if (!figure || !this.seen.has(plot)) continue;
+      const { data, layout } = painted(figure, this.windowMs);
+      window.Plotly.react(plot, data, layout, CONFIG);
+    }
+  }
+
+  // A frame holds the last few points of each release; a point replaces one of the same moment.
+  add({ t, series }) {
+    if (!this.figures) return;
+    const oldest = Date.now() - this.windowMs - 5000;
+    const known = new Set();
+    for (const { data } of Object.values(this.figures)) {
+      for (const trace of data) {
+        const { release, measure } = trace.meta;
+        known.add(release);
+        const columns = series.find((each) => each.release === release);
+        if (columns) merge(trace, columns.t, columns[measure]);
+        while (trace.x.length > MOST_POINTS || trace.x[0] < oldest) {
+          trace.x.shift();
+          trace.y.shift();
+        }
+      }
+    }
+    // Someone new serves: the server knows its name, its colour and the marker of the switch.
+    if (series.some((each) => !known.has(each.release))) this.load();
+    this.root.dataset.newest = String(t);
+  }
+}
+
+export function mount(root) {
+  const charts = new Charts(root);
+  const onFrame = ({ detail }) => {
+    if (detail.topic === root.dataset.frames) charts.add(detail.points);
+  };
+  const reload = () => charts.load();
+  const redraw = () => charts.draw();
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  document.addEventListener("slipway:frame", onFrame);
+  document.addEventListener("slipway:theme", redraw);
+  dark.addEventListener("change", redraw);
+  root.addEventListener("refresh", reload);
+  // One redraw a second moves the window, whether or not a frame has come.
+  const clock = setInterval(redraw, 1000);
+  charts.load();
+  return () => {
+    [clearInterval(clock), clearTimeout(charts.retry), charts.watcher.disconnect()];
+    document.removeEventListener("slipway:frame", onFrame);
+    document.removeEventListener("slipway:theme", redraw);
+    dark.removeEventListener("change", redraw);
+    charts.plots.forEach((plot) => window.Plotly.purge(plot));
+  };
+}

@@ -1,0 +1,113 @@
+"""What every page does: who asks, may they, and what to show when the answer is no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from core import errors
+from core.errors import ControlPlaneError
+from governance import authorize
+from governance.domain.access import Actor
+from governance.domain.declare import declares
+from governance.selectors import actors
+
+View = Callable[..., HttpResponse]
+
+_STATUS: tuple[tuple[type[ControlPlaneError], HTTPStatus], ...] = (
+    (errors.NotSignedIn, HTTPStatus.UNAUTHORIZED),
+    (errors.NotAllowed, HTTPStatus.FORBIDDEN),
+    (errors.NotFound, HTTPStatus.NOT_FOUND),
+    (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.Stale, HTTPStatus.CONFLICT),
+    (errors.TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (errors.TooMany, HTTPStatus.TOO_MANY_REQUESTS),
+    (errors.Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def page(action: str, *methods: str) -> Callable[[View], View]:
+    """A view for people in a session. The first of two checks is here: whoever could do `action`
+    nowhere is refused; the selector or use-case asks again about the very thing."""
+    allowed = list(methods or ("GET", "HEAD"))
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                authorize.require_anywhere(actor_of(request), action)
+                return view(request, *args, **kwargs)
+            except errors.NotSignedIn:
+                return _to_login(request)
+            except ControlPlaneError as problem:
+                return refusal(request, problem)
+
+        return declares(action)(never_cache(require_http_methods(allowed)(guarded)))
+
+    return decorate
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    return actors.of_request(request)
+
+
+def is_partial(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def status_of(problem: ControlPlaneError) -> HTTPStatus:
+    for kind, status in _STATUS:
+        if isinstance(problem, kind):
+            return status
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def refusal(request: HttpRequest, problem: ControlPlaneError) -> HttpResponse:
+    """A page with what is wrong; for a form in a dialog, the sentence inside that dialog; for a
+    region that refreshes itself, a message, and what is shown stays."""
+    context = {"problem": problem, "request_id": getattr(request, "request_id", "")}
+    status = status_of(problem)
+    if not is_partial(request):
+        name = {403: "403.html", 404: "404.html"}.get(status, "frontend/pages/problem.html")
+        return render(request, name, context, status=status)
+    response = render(request, "frontend/parts/problem.html", context, status=status)
+    dialog = request.POST.get("dialog", "")
+    if dialog.replace("-", "").isalnum():
+        response["HX-Retarget"] = f"#{dialog}-problem"
+    else:
+        response["HX-Retarget"] = "#messages"
+    response["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def done(request: HttpRequest, sentence: str, to: str) -> HttpResponse:
+    """After a form without htmx: say what happened, on the page where it shows."""
+    messages.success(request, sentence)
+    return HttpResponseRedirect(to)
+
+
+def show(
+    request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200
+) -> HttpResponse:
+    return render(request, template, dict(context), status=status)
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    login = resolve_url(settings.LOGIN_URL)
+    if is_partial(request):
+        response = HttpResponse(status=HTTPStatus.UNAUTHORIZED)
+        response["HX-Redirect"] = login
+        return response
+    query = urlencode({"next": request.get_full_path()}) if request.method == "GET" else ""
+    return HttpResponseRedirect(f"{login}?{query}" if query else login)

@@ -18,7 +18,7 @@ from tests.unit.deployments.simulator.invariants import Violation
 from tests.unit.deployments.simulator.mutations import MUTATIONS
 from tests.unit.deployments.simulator.story import Ending, run
 
-SIMULATIONS = int(os.environ.get("SLIPWAY_SIMULATIONS", "200"))
+SIMULATIONS = int(os.environ.get("SLIPWAY_SIMULATIONS", "250"))
 PATIENCE = 150
 RARE = {"a release is handed over before it gets traffic": 300}
 """Mistakes that take a long story to show: where to start looking."""

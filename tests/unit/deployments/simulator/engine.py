@@ -12,13 +12,14 @@ from deployments.domain.rollout import Spec, Status
 from deployments.domain.traffic import Seen, Traffic
 from deployments.domain.world import GatewayView, World
 
+GUARDS = frozenset({"status", "replicas", "snapshots"})
 Unfinished = Iterable[tuple[Spec, Status]]
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """`guarded`: writes are void when what they rest on has moved. `sweeping`: processes without a
-    row are removed. `rows_of_silent_hosts`: replicas on a silent host stay in the world."""
+    """`guarded`: which writes are void when what they rest on has moved. `sweeping`: processes
+    without a row are removed. `rows_of_silent_hosts`: replicas there stay in the world."""
 
     decide: Callable[[Spec, Status, World], Decision] = decide
     needs: Callable[[str | None, int, Unfinished], dict[str, Need]] = fleet.needs
@@ -30,6 +31,6 @@ class Engine:
     view: Callable[[Spec, Status, Sequence[Seen]], GatewayView] = traffic.view
     stable_after: Callable[[Spec, Status, Status, str | None], str | None] = traffic.stable_after
     rebase: Callable[[Spec, Status, str | None, int], Spec] = traffic.rebase
-    guarded: bool = True
+    guarded: frozenset[str] = GUARDS
     sweeping: bool = True
     rows_of_silent_hosts: bool = True

@@ -135,16 +135,21 @@ class Watcher:
 
     def _all_gateways_do(self, row: RolloutRow, split: Split) -> None:
         require(bool(self.db.gateways), "a step passed without any gateway")
-        for name in self.db.gateways:
+        for name in self._configured():
             share = self.shares(self.outside.gateways[name]).get(row.spec.target, Share())
             does = Split(share.percent, share.mirror_percent)
             require(does == split, f"a step passed before {name} agreed")
+
+    def _configured(self) -> set[str]:
+        """One that registered after the look may be missing there; it sends nobody anywhere yet,
+        and the next weight has to wait for it."""
+        return {name for name in self.db.gateways if self.outside.gateways[name].applied}
 
     def _proven(self, row: RolloutRow) -> None:
         smoke = self.db.smokes.get(row.id)
         require(smoke is not None and smoke.passed, "stepped before the smoke inference passed")
         reached = self.db.reached.get(row.id, frozenset())
-        require(set(self.db.gateways) <= reached, "stepped before every gateway reached it")
+        require(self._configured() <= reached, "stepped before every gateway reached it")
         ready = len(self.outside.serving(row.spec.target, self.db.replicas))
         hurt = self.outside.now - self.recently_hurt.get(row.spec.target, -1e9) <= 10
         require(ready >= row.spec.replicas or hurt, "stepped before every replica was ready")

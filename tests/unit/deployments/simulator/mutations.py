@@ -12,7 +12,7 @@ from deployments.domain.fleet import Need
 from deployments.domain.rollout import NO_TRAFFIC, Outcome, Phase, Spec, Status, loser
 from deployments.domain.traffic import Seen
 from deployments.domain.world import GatewayView, ReplicaCounts, SmokeVerdict, World
-from tests.unit.deployments.simulator.engine import Engine, Unfinished
+from tests.unit.deployments.simulator.engine import GUARDS, Engine, Unfinished
 
 Tamper = Callable[[Spec, Status, World], World]
 
@@ -176,6 +176,7 @@ MUTATIONS: dict[str, Engine] = {
     ),
     "the pointer moves when the rollout is done": Engine(stable_after=_pointer_moves_when_done),
     "a waiting rollout keeps its old start": Engine(rebase=lambda spec, *_: spec),
-    "the revision guard is dropped": Engine(guarded=False),
+    "a status is written over a newer one": Engine(guarded=GUARDS - {"status"}),
+    "an old read is published": Engine(guarded=GUARDS - {"snapshots"}),
     "the sweep is dropped": Engine(sweeping=False),
 }

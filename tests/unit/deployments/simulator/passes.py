@@ -70,7 +70,7 @@ class Passes:
     def commit(self, row: RolloutRow, status: Status) -> None:
         """One transaction: the status, the endpoint's pointer and what follows from both."""
         current = self.db.rollouts[row.id]
-        if self.engine.guarded:
+        if "status" in self.engine.guarded:
             if current.revision != row.revision:
                 raise Conflict
             leaves = row.status.phase is Phase.PENDING and status.phase is not Phase.PENDING
@@ -181,7 +181,7 @@ class Passes:
         if not (changes.start or changes.stop):
             return
         self.maybe_killed()
-        if self.engine.guarded and self.db.revision != seen.revision:
+        if "replicas" in self.engine.guarded and self.db.revision != seen.revision:
             raise Conflict
         hosts = [host for host in ("north", "south") if host not in seen.silent_hosts]
         taken = {
@@ -225,7 +225,7 @@ class Passes:
         """Derive what the gateways should do. Monotonic: an old read publishes nothing."""
         traffic = self.engine.combine(seen.stable, seen.unfinished())
         self.maybe_killed()
-        if self.engine.guarded and self.db.revision != seen.revision:
+        if "snapshots" in self.engine.guarded and self.db.revision != seen.revision:
             raise Conflict
         fresh = Snapshot(traffic.shares, traffic.exposed)
         if fresh != self.db.snapshots[-1]:

@@ -56,6 +56,7 @@ class Story:
         self.outside = Outside(self.rng)
         self.old = self.db.read()
         self.overlapped = False
+        self.rereads = self.rng.choice((0.3, 0.1, 0.03))
         self.faults = self.rng.choice((0.0, 0.002, 0.008))
         first = self.rng.choice(("v1", "v1", "v1", None))
         self.outside.traits["v1"] = Traits()
@@ -107,7 +108,7 @@ class Story:
         self.db.silent_hosts = frozenset(silent)
         self.watcher.hurt(self.outside.live(self.faults if stale else 0.0))
         self.watcher.tick()
-        if self.rng.random() < 0.2:
+        if self.rng.random() < self.rereads:
             self.old = self.db.read()
         due = [row.id for row in self.db.rollouts.values() if row.status.phase != Phase.DONE]
         settling = [1 for i in due if self.db.rollouts[i].status.phase is Phase.SETTLING]

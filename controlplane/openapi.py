@@ -22,8 +22,8 @@ from governance.api.permissions import declared
 from governance.domain.catalogue import CATALOGUE, PUBLIC
 from governance.domain.declare import declares
 
-_ALWAYS = (400, 401, 403, 404, 405, 406, 429, 500, 503)
-_WITH_BODY = (409, 413, 415, 422)
+_ALWAYS = (400, 401, 403, 404, 405, 406, 422, 429, 500, 503)
+_WITH_BODY = (409, 413, 415)
 _WITH_ETAG = (412, 428)
 _MEANING = {
     400: "The request cannot be understood.",
@@ -102,7 +102,7 @@ class Schema(AutoSchema):
         action = CATALOGUE.get(declared(self.view, self.method) or "")
         return given or (action.title if action else None)
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]
         """What the handler or its own class says; the base class' words are for developers."""
         handler = getattr(self.view, self.method.lower(), None)
         own = vars(type(self.view)).get("__doc__")

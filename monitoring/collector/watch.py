@@ -36,6 +36,7 @@ _PROBE_WRITE_SECONDS = 1.0
 # Pulls fall into this part of each second: late enough to be fresh when the second is closed,
 # early enough to be there.
 _PULL_FROM, _PULL_TO = 0.45, 0.85
+_EARLY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +203,10 @@ class Watch:
 
 
 def _until(part: float, period: float) -> float:
-    """Seconds to the next moment that lies at `part` of a period."""
-    return (part * period - clock.timestamp()) % period or period
+    """Seconds to the next moment that lies at `part` of a period. Timers fire up to some
+    milliseconds early: a moment that close is the one that was just waited for."""
+    left = (part * period - clock.timestamp()) % period
+    return left if left > _EARLY * period else left + period
 
 
 def _now_text() -> str:

@@ -35,16 +35,17 @@ class Stage:
     """`home` is a SLIPWAY_HOME with a migrated SQLite database."""
 
     home: Path
+    # Nothing answers here: counting must not need Redis.
+    redis_url: str = "redis://127.0.0.1:1/0"
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
-        """Without Redis: counting must not need it."""
         return {
             "PATH": os.defpath,
             "PYTHONPATH": str(ROOT),
             "SLIPWAY_HOME": str(self.home),
-            "SLIPWAY_REDIS_URL": "redis://127.0.0.1:1/0",
+            "SLIPWAY_REDIS_URL": self.redis_url,
             "SLIPWAY_PULL_TIMEOUT_SECONDS": "0.8",
         }
 

@@ -51,6 +51,8 @@ def decide(spec: Spec, was: Status, world: World) -> Decision:
             decision = settle(spec, was, world)
         case _:
             decision = _active(spec, was, world)
+    if decision.status.observed_generation == spec.generation:
+        return decision
     status = replace(decision.status, observed_generation=spec.generation)
     return replace(decision, status=status)
 

@@ -18,7 +18,7 @@ from tests.unit.deployments.simulator.invariants import Violation
 from tests.unit.deployments.simulator.mutations import MUTATIONS
 from tests.unit.deployments.simulator.story import Ending, run
 
-SIMULATIONS = int(os.environ.get("SLIPWAY_SIMULATIONS", "250"))
+SIMULATIONS = int(os.environ.get("SLIPWAY_SIMULATIONS", "200"))
 PATIENCE = 150
 RARE = {"a release is handed over before it gets traffic": 300}
 """Mistakes that take a long story to show: where to start looking."""
@@ -37,7 +37,7 @@ def test_a_rollout_survives_anything() -> None:
 
 def test_the_simulator_tells_many_stories() -> None:
     """A simulator in which nothing happens would prove nothing."""
-    endings = _endings(0, 150)
+    endings = _endings(0, 100)
     outcomes = sum((ending.outcomes for ending in endings), Counter[str]())
     assert {
         "promoted",

@@ -57,7 +57,8 @@ class Passes:
         if row is None:
             return
         spec = self.engine.rebase(row.spec, row.status, seen.stable, seen.stable_replicas)
-        row = replace(row, spec=spec)
+        if spec is not row.spec:
+            row = replace(row, spec=spec)
         decision = self.engine.decide(row.spec, row.status, self.observe(row, seen))
         for effect in decision.effects:
             self.maybe_killed()
@@ -205,7 +206,7 @@ class Passes:
     def run_replicas(self, seen: Database) -> None:
         """Make the processes be what the rows say. With an old read this can start one too many,
         which the sweep finds."""
-        for row in seen.replicas.values():
+        for row in list(seen.replicas.values()):
             self.maybe_killed()
             if not self.outside.answers(row.host):
                 continue

@@ -103,7 +103,7 @@ class Outside:
         if row is None:
             return
         newest = len(db.snapshots) - 1
-        row = replace(row, polled_at=self.now)
+        row = GatewayRow(row.name, row.acked, row.acked_at, row.rejected, self.now)
         if row.acked != gateway.applied:
             rejected = row.rejected if row.rejected == newest else None
             row = replace(row, acked=gateway.applied, acked_at=self.now, rejected=rejected)

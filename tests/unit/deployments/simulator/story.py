@@ -117,7 +117,7 @@ class Story:
         self.rng.shuffle(work)
         for item in work:
             if self.rng.random() < 0.8:
-                self.one_pass(item, self.old if self.rng.random() < stale else self.db.read())
+                self.one_pass(item, self.old if self.rng.random() < stale else self.db)
 
     def one_pass(self, item: int | str, seen: Database) -> None:
         try:

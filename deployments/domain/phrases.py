@@ -170,6 +170,8 @@ class _Words:
         if self.world is None:
             return f"Waiting for {_count(self.spec.replicas, 'replica')} to be ready."
         missing = max(0, self.spec.replicas - self.world.counts(self.spec.target).ready)
+        if not missing:
+            return "The replicas are ready."  # seen, and not decided upon yet
         return f"Waiting for {missing} of {_count(self.spec.replicas, 'replica')} to be ready."
 
     def _timer(self) -> str:

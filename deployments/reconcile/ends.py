@@ -13,6 +13,7 @@ from deployments.models import Replica
 _MANIFEST_REFUSED = 3
 _LOAD_FAILED = 4
 _EVIDENCE_LINES = 30
+_RUNTIME_ERROR = "[ONNXRuntimeError]"
 # How the events that end a replica are named; see modelserver/logs.py for the lines.
 _TELLING = ("-failed", "-refused")
 
@@ -54,5 +55,12 @@ def _last_told(log_tail: str) -> str:
         except ValueError:
             continue
         if isinstance(entry, dict) and str(entry.get("event", "")).endswith(_TELLING):
-            return redact(str(entry.get("message") or entry.get("error") or ""))
+            return redact(_brief(str(entry.get("message") or entry.get("error") or "")))
     return ""
+
+
+def _brief(message: str) -> str:
+    """The sentence that was written for people. What ONNX Runtime says itself runs to hundreds of
+    characters with paths of its sources; it stays in the log tail."""
+    sentence = message.partition(_RUNTIME_ERROR)[0].rstrip(" :;")
+    return sentence if sentence.endswith(".") else f"{sentence}."

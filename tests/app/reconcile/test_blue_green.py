@@ -144,13 +144,14 @@ def test_a_model_that_cannot_be_loaded_is_refused_with_its_reason(site: Site) ->
     site.finish(site.start(1))
     site.host.fail_with = (
         4,
-        '{"event":"model-load-failed","code":"model:run-failed","message":"It fails on 4 rows."}',
+        '{"event":"model-load-failed","code":"model:run-failed","message":"It fails on 4 rows: [ONNXRuntimeError] : 1 : FAIL"}',
     )
     rollout = site.finish(site.start(2))
     assert rollout.outcome == "reverted"
     reason = rollout.status["reason"]
     assert reason["code"] == "model-load-failed"
-    assert "It fails on 4 rows." in reason["message"]
+    assert reason["message"].endswith("in its replica: It fails on 4 rows.")
+    assert "[ONNXRuntimeError]" in reason["evidence"]["log_tail"]
     assert reason["evidence"]["exit_code"] == 4
     assert site.shares == {1: 100}
     assert site.copies(2, "starting", "ready", "stopping") == []

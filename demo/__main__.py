@@ -46,7 +46,7 @@ def main() -> int:
         # A second Ctrl-C must not stop the stop.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         slipway.end()
-    left = _left_over(home)
+    left = _left_over(home) if slipway.started else []
     if left:
         telling.broke(f"left running: {', '.join(left)}")
     elif held:

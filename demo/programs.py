@@ -66,6 +66,7 @@ class Slipway(Talking):
 
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
+        self.started = False
         arguments = ["up", "--foreground", "--json", "--until-eof", "--fresh"]
         super().__init__(
             ["controlplane.supervisor", *arguments],
@@ -88,6 +89,7 @@ class Slipway(Talking):
                 raise StoryBroke("Slipway ended before it was up; see its log folder.")
             if event["event"] == "failed":
                 raise StoryBroke(str(event["text"]))
+            self.started = True  # refused ones say nothing else; then the home is another's
             tell(event)
             if event["event"] == wanted:
                 return event

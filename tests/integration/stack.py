@@ -239,6 +239,11 @@ class Stack(RunningSlipway):
         os.killpg(victims[0].pid, signal.SIGKILL)
         eventually(lambda: all(map(gone, victims)), what=f"{program} and its children are gone")
 
+    def redis_url(self) -> str:
+        """With its password, as the programs got it."""
+        pid = self.pid("worker")
+        return psutil.Process(pid).environ()["SLIPWAY_REDIS_URL"]
+
     def envoy(self) -> psutil.Process:
         """The gateway's data plane; its launcher is its parent."""
         run = json.loads((self.home / "gateways" / ENVIRONMENT / "run.json").read_text())

@@ -9,6 +9,8 @@ from celery import Celery
 from celery.signals import setup_logging
 from django.conf import settings
 
+from controlplane.config import Config
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
@@ -67,16 +69,23 @@ def _settings() -> dict[str, Any]:
             "monitoring.*": {"queue": "monitor"},
             "governance.*": {"queue": "govern"},
         },
-        "beat_schedule": {
-            "sweep": {
-                "task": "deployments.tasks.sweep",
-                "schedule": config.sweep_seconds,
-                # A sweep that nobody took before the next one is due says nothing new.
-                "options": {"expires": max(config.sweep_seconds, 1.0)},
-            },
-        },
+        "beat_schedule": _schedule(config),
         "beat_schedule_filename": str(settings.HOME / "run" / "beat-schedule"),
     }
+
+
+def _schedule(config: Config) -> dict[str, Any]:
+    # What nobody took before the next one is due says nothing new: it expires.
+    every = {
+        "deployments.tasks.sweep": max(config.sweep_seconds, 1.0),
+        "governance.tasks.forget_expired_requests": 3600.0,
+    }
+    schedule = {
+        task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+        for task, seconds in every.items()
+    }
+    schedule["deployments.tasks.sweep"]["schedule"] = config.sweep_seconds
+    return schedule
 
 
 app.conf.update(_settings())

@@ -8,6 +8,6 @@ class GovernanceConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from governance.adapters import accounts  # noqa: PLC0415 - needs the models
+        from governance.services import sign_ins  # noqa: PLC0415 - needs the models
 
-        accounts.connect()
+        sign_ins.connect()

@@ -21,6 +21,7 @@ class Command(BaseCommand):
     # The checks load every page and every view, which this program never needs.
     requires_system_checks = ()
     help = "Watch replicas: probe those that start, pull every second what each has counted."
+    action = "traffic.collect"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

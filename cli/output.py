@@ -28,8 +28,11 @@ Output = Annotated[
     Format, typer.Option("-o", "--output", help="How to print the answer.", show_default=True)
 ]
 
+_WIDE = 400
+
 # Rich itself honours NO_COLOR and writes no colour where there is no terminal.
-out = Console(highlight=False, soft_wrap=True)
+# A program that reads a table gets a line for each item, however long.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _STEP_MARKS = {"done": "✔", "current": "▶", "failed": "✘", "skipped": "–"}
@@ -58,10 +61,13 @@ def rows(
         out.print(empty)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column)
-    for item in found:
-        table.add_row(*(_cell(value) for value in row(item)))
+    for number, column in enumerate(columns):
+        # The first column is what the next command is given; it is never cut.
+        table.add_column(column, no_wrap=number == 0, overflow="ignore" if number == 0 else "fold")
+    cells = [[_cell(value) for value in row(item)] for item in found]
+    table.columns[0].min_width = max(len(str(line[0])) for line in cells)
+    for line in cells:
+        table.add_row(*line)
     out.print(table)
 
 

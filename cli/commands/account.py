@@ -27,6 +27,8 @@ def login(
         token = sys.stdin.readline().strip()
     else:
         token = typer.prompt(f"Token (made at {url.rstrip('/')}/tokens)", hide_input=True).strip()
+    if not token:
+        raise typer.BadParameter("no token was given")
     with session.make(url, token) as slipway:
         who = slipway.me()
     target = config.save(config.Session(url.rstrip("/"), token))

@@ -227,10 +227,10 @@ def logs(
     if output is Format.JSON:
         as_json(answer)
         return
-    for entry in answer.get("items") or answer.get("lines") or []:
-        if isinstance(entry, dict):
-            entry = f"{entry.get('replica', '')}  {entry.get('line') or entry.get('message') or ''}"
-        out.print(Text(str(entry)))
+    for entry in answer.get("items") or []:
+        silent = "  (its host does not answer; these are older lines)" if entry["silent"] else ""
+        out.print(Text(f"== {entry['replica']} on {entry['host']}{silent}", "bold"))
+        out.print(Text(entry["text"] or "(nothing)"))
 
 
 @rollouts.command("list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,20 @@ def get_status(url: str, timeout: float = 2.0) -> int | None:
         return None
     finally:
         connection.close()
+
+
+def is_complete(url: str, timeout: float = 2.0) -> bool:
+    """Whether `/readyz` finds nothing amiss: web is ready earlier than all that it looks at."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.request("GET", parts.path)
+        found: object = json.loads(connection.getresponse().read())["status"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        return False
+    finally:
+        connection.close()
+    return found == "ready"
 
 
 class Watch(threading.Thread):

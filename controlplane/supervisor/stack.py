@@ -22,6 +22,7 @@ from core.keys import KeyStore
 
 _TURN = 0.03
 _START_LIMIT = 60.0
+_SOON = 10.0
 
 
 class Stack:
@@ -116,6 +117,7 @@ class Stack:
         for gateway in gateways:
             url = gateway.ready_url
             self._wait_for(lambda url=url: health.get_status(url) == 200, gateway.name)  # type: ignore[misc]
+        self._wait_a_while(lambda: health.is_complete(programs.web(self._config).ready_url))
         self._step("programs", "worker · beat · collector · a gateway for each environment")
 
     def _manage(self, *arguments: str) -> Child:
@@ -154,6 +156,11 @@ class Stack:
                 )
             self._fleet.tick()
             time.sleep(_TURN)
+
+    def _wait_a_while(self, condition: Callable[[], bool]) -> None:
+        """For what should come soon and is no reason to give up: `/readyz` goes on telling."""
+        deadline = time.monotonic() + _SOON
+        self._wait_for(lambda: condition() or time.monotonic() > deadline, "web")
 
     # --- while it runs ------------------------------------------------------------------------
 

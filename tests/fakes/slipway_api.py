@@ -25,6 +25,7 @@ class FakeSlipway(httpx.BaseTransport):
         self.versions: dict[str, list[dict[str, Any]]] = {}
         self.uploads: list[dict[str, bytes]] = []
         self.endpoints: list[dict[str, Any]] = []
+        self.logs: dict[str, Any] = {"items": []}
         self.story: list[dict[str, Any]] = [done("promoted")]
         self.answers: list[httpx.Response | Exception] = []
         self._told: Iterator[dict[str, Any]] = iter(())
@@ -58,6 +59,7 @@ class FakeSlipway(httpx.BaseTransport):
             ("GET", r"/models/([^/]+)/versions"): lambda name: self._page(request, name),
             ("GET", r"/endpoints"): lambda: answer({"items": self.endpoints, "next_cursor": None}),
             ("GET", r"/endpoints/([^/]+)"): lambda _: answer(self.endpoints[0]),
+            ("GET", r"/endpoints/([^/]+)/logs"): lambda _: answer(self.logs),
             ("POST", r"/endpoints/([^/]+)/rollback"): lambda _: self._begin(request),
             ("POST", r"/rollouts"): lambda: self._begin(None),
             ("GET", r"/rollouts"): lambda: answer({"items": [self.story[-1]]}),

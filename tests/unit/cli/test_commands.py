@@ -187,3 +187,30 @@ def test_doctor_shows_what_is_not_ready_with_its_hint(api: FakeSlipway, slipway:
     ended = slipway("doctor")
     assert ended.code == 1
     assert "✘ redis: refused\n  Start Redis." in ended.out
+
+
+def test_a_table_that_a_program_reads_is_not_cut(api: FakeSlipway, slipway: Slipway) -> None:
+    identifier, sentence = "rol_01M7XHYDA77W1078PBX1T7XZ9A", "Waiting for a person. " * 8
+    api.story = [{**rollout("stepping", sentence.strip()), "id": identifier}]
+    _, line = slipway("rollouts", "list").out.splitlines()
+    assert line.startswith(f"{identifier} ")
+    assert sentence.strip() in line
+
+
+def test_logs_name_the_replica_that_wrote_them_and_a_host_that_is_silent(
+    api: FakeSlipway, slipway: Slipway
+) -> None:
+    api.endpoints = [endpoint()]
+    wrote = {"replica": "rep_1", "host": "local", "text": "loaded\nready", "silent": True}
+    api.logs = {"items": [wrote]}
+    said = slipway("logs", "tumour").out
+    assert "rep_1 on local" in said
+    assert "does not answer" in said
+    assert said.endswith("loaded\nready\n")
+
+
+def test_login_without_a_token_is_a_usage_error(
+    slipway: Slipway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert slipway("login", URL, "--token-stdin").code == 2

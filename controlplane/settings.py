@@ -177,8 +177,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024**2
 
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "core.cache.SteadyCache",
         "LOCATION": CONFIG.redis_url,
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
         "KEY_PREFIX": "slipway",
     }
 }

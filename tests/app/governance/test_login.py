@@ -171,3 +171,14 @@ def test_a_login_link_is_printed_as_an_address(alice: User) -> None:
 def test_a_login_link_for_nobody_is_one_clear_line() -> None:
     with pytest.raises(CommandError, match="no person 'nobody'"):
         call_command("login_link", "nobody")
+
+
+def test_after_five_wrong_passwords_even_the_right_one_waits() -> None:
+    people.person("alice", password=people.PASSWORD)
+    client = Client()
+    for _ in range(5):
+        client.post("/accounts/login/", {"login": "alice", "password": "nonsense"})
+    right = client.post("/accounts/login/", {"login": "alice", "password": people.PASSWORD})
+    assert right.status_code == 200
+    assert b"Too many failed" in right.content
+    assert signed_in(client) == ""

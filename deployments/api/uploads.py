@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import IO, Any, cast
 
-from django.conf import settings
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from rest_framework.parsers import BaseParser, DataAndFiles
@@ -116,9 +115,3 @@ def _declared(header: str) -> dict[str, bytes]:
         if match[1] in _ALGORITHMS:
             found[match[1]] = value
     return found
-
-
-def largest_body() -> int:
-    """The most bytes that a request with an artifact may have."""
-    limit: int = settings.CONFIG.max_artifact_bytes
-    return limit + ROOM_FOR_FIELDS

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from frontend.sparkline import Sparkline
 from frontend.words import Badge
@@ -50,19 +49,28 @@ class Share:
     mirror_percent: int
     ink: int
     start: int
-    release: str = ""
     is_stable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The last seconds of an endpoint; None where nothing was measured."""
+    """The last seconds of an endpoint; None where nothing was measured. Latencies are in
+    milliseconds."""
 
     requests: float | None = None
     error_share: float | None = None
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The last rollout, when it failed."""
+
+    rollout: str
+    number: int
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,7 @@ class FleetRow:
     figures: Figures
     sparkline: Sparkline
     since: datetime | None
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +130,7 @@ class TimelineRow:
     created_at: datetime
     facts: Sequence[str] = ()
     evidence: Sequence[Evidence] = ()
-    events: Sequence[tuple[datetime, str]] = ()
+    facts_of_failure: Sequence[tuple[str, str]] = ()
     rollback: ActionCard | None = None
 
 
@@ -142,55 +151,19 @@ class RolloutCard:
 class EndpointCard:
     id: str
     topic: str
+    frames: str
     name: str
     environment: str
     is_production: bool
     badge: Badge
     sentence: str
     address: str
-    curl: str
     command: str
+    deploy: str
     figures: Figures
-    summary: str
     shares: Sequence[Share]
     actions: Sequence[ActionCard]
     rollout: RolloutCard | None
     replicas: Sequence[ReplicaRow]
     timeline: Sequence[TimelineRow]
-    rows: Sequence[Mapping[str, Any]] = ()
-    frames: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRow:
-    number: int
-    digest: str
-    size: int
-    created_at: datetime
-    created_by: str
-    description: str
-    inputs: Sequence[str]
-    outputs: Sequence[str]
-    runs_in: Sequence[str]
-    aliases: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class AliasRow:
-    name: str
-    version: int
-    moved_at: datetime | None = None
-    moved_by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    name: str
-    team: str
-    task: str
-    risk_tier: str
-    description: str
-    latest_version: int | None
-    aliases: Sequence[AliasRow]
-    runs_in: Sequence[str]
-    created_at: datetime
+    trouble: Trouble | None = None

@@ -14,11 +14,16 @@ from monitoring.domain.series import Marker, Series, Traffic
 Figure = dict[str, Any]
 
 INKS = 4
-_LATENCIES = (
-    ("p50_ms", "p50", "dot", 1.25),
-    ("p95_ms", "p95", "solid", 2.0),
-    ("p99_ms", "p99", "dash", 1.25),
-)
+_ARROWS = {"switched": "→ ", "reverted": "↩ "}
+_LATENCIES = (("p50", "dot", 1.25), ("p95", "solid", 2.0), ("p99", "dash", 1.25))
+# What a live frame calls a measure, and the field of a point that holds it.
+_FIELDS = {
+    "requests": "requests_per_second",
+    "errors": "errors_per_second",
+    "p50": "p50_ms",
+    "p95": "p95_ms",
+    "p99": "p99_ms",
+}
 
 
 def ink(version: int) -> int:
@@ -36,12 +41,12 @@ def figures(traffic: Traffic) -> dict[str, Figure]:
 
 
 def requests(series: Sequence[Series], markers: Sequence[Marker]) -> Figure:
-    traces = [_trace(each, "requests_per_second", _label(each)) for each in series]
+    traces = [_trace(each, "requests", _label(each)) for each in series]
     return {"data": traces, "layout": _layout("requests/s", markers)}
 
 
 def errors(series: Sequence[Series], markers: Sequence[Marker]) -> Figure:
-    traces = [_trace(each, "errors_per_second", _label(each)) for each in series]
+    traces = [_trace(each, "errors", _label(each)) for each in series]
     layout = _layout("errors/s", markers)
     # An axis that reaches 1 says "none" without magnifying a single error.
     layout["yaxis"]["autorangeoptions"] = {"include": [0, 1]}
@@ -50,9 +55,9 @@ def errors(series: Sequence[Series], markers: Sequence[Marker]) -> Figure:
 
 def latency(series: Sequence[Series], markers: Sequence[Marker]) -> Figure:
     traces = [
-        _trace(each, measure, f"{_label(each)} {name}", dash=dash, width=width)
+        _trace(each, measure, f"{_label(each)} {measure}", dash=dash, width=width)
         for each in series
-        for measure, name, dash, width in _LATENCIES
+        for measure, dash, width in _LATENCIES
     ]
     return {"data": traces, "layout": _layout("milliseconds", markers)}
 
@@ -69,7 +74,7 @@ def _trace(
         "mode": "lines",
         "name": name,
         "x": [1000 * point.t for point in series.points],
-        "y": [getattr(point, measure) for point in series.points],
+        "y": [getattr(point, _FIELDS[measure]) for point in series.points],
         "line": {"dash": dash, "width": width},
         "connectgaps": False,
         "hovertemplate": f"%{{y:.1f}}<extra>{name}</extra>",
@@ -127,8 +132,10 @@ def _marker_note(marker: Marker) -> Figure:
         "yref": "paper",
         "y": 1,
         "yanchor": "top",
-        "xanchor": "left",
-        "text": f" {marker.label}",
+        "xanchor": "right",
+        # Short: switches may follow each other closely. The whole sentence shows on hovering.
+        "text": f"{_ARROWS.get(marker.kind, '')}#{marker.number} ",
+        "hovertext": marker.label,
         "showarrow": False,
         "font": {"size": 10},
     }

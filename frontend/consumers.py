@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth import get_user_model
 
 from core import clock
 from core.errors import ControlPlaneError, NotAllowed, NotFound
@@ -91,7 +92,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if len(self.topics) + len(added) > MOST_TOPICS:
             await self.close(code=NOT_ALLOWED)
             return
-        if (code := await self._refusal(added)) is not None:
+        if (code := await database_sync_to_async(self._refusal)(added)) is not None:
             await self.close(code=code)
             return
         for topic in added:
@@ -128,14 +129,13 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Roles end and people leave: what was allowed at first may not be any more."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
-            if (code := await self._refusal(list(self.topics))) is not None:
+            if (code := await database_sync_to_async(self._refusal)(list(self.topics))) is not None:
                 await self.close(code=code)
                 return
 
-    @database_sync_to_async  # type: ignore[misc]
     def _refusal(self, asked: list[str]) -> int | None:
         """The code to close with, or None when all of it is allowed."""
-        user = type(self.scope["user"]).objects.filter(pk=self.scope["user"].pk).first()
+        user = get_user_model().objects.filter(pk=self.scope["user"].pk).first()
         if user is None or not user.is_active:
             return NOT_SIGNED_IN
         if not self.scope["session"].exists(self.scope["session"].session_key or ""):

@@ -134,6 +134,16 @@ def move_rows(actor: Actor, model_name: str, alias: str) -> QuerySet[AliasMove]:
     )
 
 
+def moves(actor: Actor, model_name: str, *, limit: int = 100) -> list[AliasMoveRow]:
+    """Of all aliases of a model, the newest first. Raises NotFound."""
+    owner = gate.model_for(actor, model_name)
+    rows = AliasMove.objects.filter(model=owner).order_by("-created_at", "-pk")
+    return [
+        move_row(move)
+        for move in rows.select_related("from_version", "to_version", "moved_by")[:limit]
+    ]
+
+
 def move_row(move: AliasMove) -> AliasMoveRow:
     return AliasMoveRow(
         id=move.public_id,

@@ -63,11 +63,9 @@ def rate(value: float | None) -> str:
 
 @register.filter
 def milliseconds(value: float | None) -> str:
-    """Seconds in, milliseconds out."""
     if value is None:
         return "–"
-    shown = value * 1000
-    return f"{shown:.1f}" if shown < 10 else f"{shown:.0f}"
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
 @register.filter

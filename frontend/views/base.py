@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from core import errors
+from core.api.requests import request_id_of
 from core.errors import ControlPlaneError
 from governance import authorize
 from governance.domain.access import Actor
@@ -76,7 +77,7 @@ def status_of(problem: ControlPlaneError) -> HTTPStatus:
 def refusal(request: HttpRequest, problem: ControlPlaneError) -> HttpResponse:
     """A page with what is wrong; for a form in a dialog, the sentence inside that dialog; for a
     region that refreshes itself, a message, and what is shown stays."""
-    context = {"problem": problem, "request_id": getattr(request, "request_id", "")}
+    context = {"problem": problem, "request_id": request_id_of(request)}
     status = status_of(problem)
     if not is_partial(request):
         name = {403: "403.html", 404: "404.html"}.get(status, "frontend/pages/problem.html")

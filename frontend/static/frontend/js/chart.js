@@ -43,13 +43,10 @@ function painted(figure, windowMs) {
   };
 }
 
-function merge(trace, seconds, values) {
-  seconds.forEach((second, index) => {
-    const x = 1000 * second;
-    const at = trace.x.lastIndexOf(x);
-    if (at >= 0) trace.y[at] = values[index];
-    else if (!trace.x.length || x > trace.x.at(-1)) [trace.x.push(x), trace.y.push(values[index])];
-  });
+function merge({ x, y }, moment, value) {
+  const at = x.lastIndexOf(moment);
+  if (at >= 0) y[at] = value;
+  else if (!x.length || moment > x.at(-1)) [x.push(moment), y.push(value)];
 }
 
 class Charts {
@@ -70,7 +67,7 @@ class Charts {
 
   async load() {
     try {
-      const response = await fetch(this.root.dataset.src, { headers: { Accept: "application/json" } });
+      const response = await fetch(this.root.dataset.src, { headers: { "X-Slipway-Background": "1" } });
       if (!response.ok) throw new Error(`answered ${response.status}`);
       this.figures = (await response.json()).figures;
       this.root.dataset.state = "ready";
@@ -98,8 +95,8 @@ class Charts {
     }
   }
 
-  // A frame holds the last few points of each release; a point replaces one of the same moment.
-  add({ t, series }) {
+  // A frame holds one second: for each release the value of each measure.
+  add({ at, releases }) {
     if (!this.figures) return;
     const oldest = Date.now() - this.windowMs - 5000;
     const known = new Set();
@@ -107,8 +104,7 @@ class Charts {
       for (const trace of data) {
         const { release, measure } = trace.meta;
         known.add(release);
-        const columns = series.find((each) => each.release === release);
-        if (columns) merge(trace, columns.t, columns[measure]);
+        if (releases[release]) merge(trace, 1000 * at, releases[release][measure] ?? null);
         while (trace.x.length > MOST_POINTS || trace.x[0] < oldest) {
           trace.x.shift();
           trace.y.shift();
@@ -116,8 +112,9 @@ class Charts {
       }
     }
     // Someone new serves: the server knows its name, its colour and the marker of the switch.
-    if (series.some((each) => !known.has(each.release))) this.load();
-    this.root.dataset.newest = String(t);
+    if (Object.keys(releases).some((release) => !known.has(release))) this.load();
+    this.root.dataset.newest = String(at);
+    this.draw();
   }
 }
 

@@ -26,6 +26,13 @@ _IR_VERSION, _GRAPH = 1, 7
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MOST_FIELDS = 100_000
 
+_KINDS = {
+    "sequence_type": "a sequence",
+    "map_type": "a map",
+    "optional_type": "an optional value",
+    "sparse_tensor_type": "a sparse tensor",
+    "opaque_type": "opaque",
+}
 _REMEDY_FOR_MAPS = (
     " skl2onnx makes a list of dictionaries for class probabilities; convert with"
     " options={'zipmap': False} and it becomes a tensor."
@@ -204,10 +211,11 @@ def _check_edges(model: Any) -> None:
             kind = value.type.WhichOneof("value")
             if kind != "tensor_type":
                 remedy = _REMEDY_FOR_MAPS if "map_type" in str(value.type) else ""
+                what = _KINDS.get(kind, "of no known type")
                 raise Refusal(
                     f"model:unsupported-{side}",
-                    f"The {side} {_shown(value.name)} is a {(kind or 'value of no type')[:20]}"
-                    f", but only plain tensors can be served.{remedy}",
+                    f"The {side} {_shown(value.name)} is {what}, but only plain tensors can"
+                    f" be served.{remedy}",
                 )
     if not model.graph.output:
         raise Refusal("model:unsupported-output", "The model has no output.")

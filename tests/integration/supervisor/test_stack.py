@@ -117,3 +117,18 @@ def test_a_killed_supervisor_leaves_nothing(tmp_path: Path) -> None:
         slipway.supervisor.kill()
         slipway.supervisor.wait()
         eventually(lambda: slipway.processes() == [], what="everything has ended")
+
+
+def test_what_was_served_before_a_stop_is_served_after_the_next_start(tmp_path: Path) -> None:
+    """The stop ends replicas; the endpoint's row says that there must be one, so there is again."""
+    with RunningSlipway(tmp_path / "home") as slipway, slipway.client() as client:
+        client.create_team("oncology")
+        client.create_model("tumour", team="oncology")
+        version = client.push("tumour", ROOT / "demo" / "models" / "tumour-1.onnx")
+        strategy = {"kind": "blue-green", "bake_seconds": 0}
+        started = client.deploy("tumour", version.number, environment="staging", strategy=strategy)
+        assert client.wait(started.id, timeout=60).succeeded
+    assert slipway.processes() == []
+    with RunningSlipway(tmp_path / "home", slipway.environ) as again:
+        ready = f"{again.gateways['staging']}/v2/models/tumour/ready"
+        eventually(lambda: httpx.get(ready).status_code == 200, within=30, what="it serves again")

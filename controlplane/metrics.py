@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from deployments.models import Replica, Rollout
+from monitoring.selectors.metrics import TrafficMetrics
 
 REGISTRY = CollectorRegistry()
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -60,4 +61,5 @@ def exposition() -> bytes:
     """Everything, in Prometheus' text format."""
     scrape = CollectorRegistry()
     scrape.register(_Rows())
+    scrape.register(TrafficMetrics())
     return generate_latest(REGISTRY) + generate_latest(scrape)

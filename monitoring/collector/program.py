@@ -118,19 +118,22 @@ class Collector:
 
     async def _second(self, claim: Claim, ledger: Ledger, until: float) -> None:
         """Close what is over and store it. While storing fails, what waits is kept small."""
-        if self._unsaved:
+        if self._unsaved and not await self._store(claim, ledger):
             ledger.compact()
-        else:
-            self._unsaved = ledger.close(until)
-        if not self._unsaved:
             return
+        self._unsaved = ledger.close(until)
+        if self._unsaved:
+            await self._store(claim, ledger)
+
+    async def _store(self, claim: Claim, ledger: Ledger) -> bool:
         try:
             await self._database(recording.commit, claim, self._unsaved)
         except PASSING as problem:
             log.warning("windows_not_stored", problem=str(problem))
-            return
+            return False
         closed, self._unsaved = self._unsaved, []
         await self._after(closed, ledger)
+        return True
 
     async def _after(self, closed: Sequence[Closed], ledger: Ledger) -> None:
         ended = [each.end for each in closed if isinstance(each, Second)]

@@ -16,11 +16,12 @@ from core.redact import redact
 from deployments import wakeups
 from deployments.models import Replica
 from deployments.services import replicas
+from monitoring.adapters.announcements import Announced, announced
 from monitoring.adapters.http import Connection, NoAnswer
 from monitoring.collector.database import PASSING, Database
 from monitoring.domain.ledger import Ledger
 from monitoring.domain.shards import phase
-from monitoring.selectors.targets import Announced, Target, announced
+from monitoring.selectors.targets import Target
 from wire.errors import WireError
 from wire.report import Report
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from core import ids
 from deployments.models import Release, Replica
@@ -32,15 +30,6 @@ class Target:
         return self.state == Replica.State.STARTING
 
 
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """What a replica says of itself once it listens."""
-
-    address: str
-    port: int
-    boot_id: str
-
-
 def targets(shard: Shard) -> dict[str, Target]:
     """This shard's replicas that may still count something, by key. One query."""
     rows = Replica.objects.filter(state__in=Replica.PRESENT).values_list(
@@ -48,18 +37,6 @@ def targets(shard: Shard) -> dict[str, Target]:
     )
     found = (_target(*row) for row in rows)
     return {target.id: target for target in found if shard.holds(target.name)}
-
-
-def announced(folder: Path, name: str) -> Announced | None:
-    """Where a replica of this machine listens, from the file that it writes.
-
-    The reconcile loop writes the same into the row, but only when it next looks.
-    """
-    try:
-        said = json.loads((folder / name / "announce.json").read_bytes())
-        return Announced(str(said["address"]), int(said["port"]), str(said.get("boot_id", "")))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _target(

@@ -38,9 +38,8 @@ def test_it_counts_every_request_once(stage: Stage, fleet: Fleet):
 
     settles_at(stage, 12)
     ((packed,),) = stage.query("SELECT latency FROM monitoring_tally")
-    scale, zero, _, sum_ns, counts = json.loads(packed)["total"]
+    _, zero, _, sum_ns, counts = json.loads(packed)["total"]
     assert zero + sum(counts) == 12
-    assert scale == 5
     assert sum_ns > 0
 
 

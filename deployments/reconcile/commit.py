@@ -115,8 +115,12 @@ def _update(row: Rollout, fields: dict[str, Any], decision: Decision) -> None:
 
 
 def _move_pointer(endpoint: Endpoint, spec: Spec, was: Status, now: Status) -> None:
+    """Promotion moves it, and with it the number of replicas; a rollout to the release that is
+    stable already is there for the number alone."""
     stable = traffic.stable_after(spec, was, now, endpoint.stable_release_id)
-    if stable != endpoint.stable_release_id:
+    moved = stable != endpoint.stable_release_id
+    resized = now.outcome is not was.outcome and stable == spec.target
+    if moved or (resized and endpoint.replicas != spec.replicas):
         Endpoint.objects.filter(pk=endpoint.pk).update(
             stable_release=stable, replicas=spec.replicas, revision=F("revision") + 1
         )

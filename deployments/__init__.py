@@ -1,1 +1,1 @@
-"""Registry, environments, hosts, releases, rollouts and routes: everything that makes a model run."""
+"""Registry, environments, hosts, releases, rollouts, routes: all that makes a model run."""

@@ -28,7 +28,7 @@ from deployments.domain import fleet
 from deployments.models import Host, Release, Replica
 from deployments.ports import ContainerHost, HostSilent, ObservedReplica
 from deployments.reconcile import ends, publish, starts
-from deployments.reconcile.story import Story
+from deployments.reconcile.story import Story, read
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +49,8 @@ class Seen:
 def converge(story: Story) -> frozenset[str]:
     """One pass over the endpoint's replicas; the ids of the hosts that did not answer."""
     seen = {host.pk: _ask(host) for host in _hosts(story)}
+    # Hosts may have taken their time, and a lease may have run out: what is needed is read after.
+    story = read(story.endpoint.pk)
     needs = fleet.needs(story.stable, story.endpoint.replicas, story.pairs())
     copies = list(_copies(story, needs))
     for copy in copies:

@@ -64,6 +64,7 @@ class _Endpoint:
             state=Replica.State.READY,
             port__isnull=False,
         )
+        # Without a ready replica there is no cluster, so the gateways do not know the release.
         self.addresses: dict[str, list[list[Any]]] = {}
         for replica in ready.order_by("pk"):
             addresses = self.addresses.setdefault(replica.release_id, [])

@@ -62,7 +62,9 @@ def gateway_view(story: Story, chapter: Chapter) -> GatewayView:
         environment=story.endpoint.environment, removed_at__isnull=True
     ).prefetch_related("states")
     history = _History(story)
-    smokes = list(SmokeResult.objects.filter(rollout=chapter.row).exclude(via="direct"))
+    smokes = list(
+        SmokeResult.objects.filter(rollout=chapter.row).exclude(via="direct").order_by("pk")
+    )
     seen = [_seen(gateway, history, smokes) for gateway in gateways]
     return traffic.view(chapter.spec, chapter.status, seen)
 
@@ -185,7 +187,9 @@ def _counts(copies: list[Replica]) -> dict[str, ReplicaCounts]:
 
 
 def _failures(chapter: Chapter, copies: list[Replica]) -> tuple[ReplicaFailure, ...]:
-    """Ends of the target's copies since this rollout began; a replaced one stays listed."""
+    """Ends of the target's copies since this rollout began to need them, not since it was asked
+    for: what an earlier rollout of the same release broke is not this one's. A replaced copy stays
+    listed."""
     return tuple(
         ReplicaFailure(
             release=copy.release_id,
@@ -198,7 +202,7 @@ def _failures(chapter: Chapter, copies: list[Replica]) -> tuple[ReplicaFailure, 
         if copy.failure
         and copy.release_id == chapter.spec.target
         and copy.ended_at
-        and copy.ended_at >= chapter.row.created_at
+        and copy.ended_at.timestamp() >= chapter.status.started
     )
 
 

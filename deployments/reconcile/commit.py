@@ -152,6 +152,8 @@ def _record(
     row, was, now = chapter.row, chapter.status, decision.status
     if decision.note:
         evidence = dict(now.reason.evidence) if now.reason and now.reason != was.reason else {}
+        if now.split != was.split:
+            evidence["split"] = now.split.to_json()
         RolloutEvent.objects.create(
             rollout=row, kind=_kind(was, now), message=decision.note, evidence=evidence
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db.models import Q, QuerySet, Sum
 
 from core import clock, ids
 from core.errors import Invalid, NotFound
-from deployments.models import Endpoint, Release, Rollout
+from deployments.models import Endpoint, Release, RolloutEvent
 from governance import authorize
 from governance.domain.access import Actor
 from monitoring.domain.series import (
@@ -146,26 +145,29 @@ def _series(samples: dict[str, list[Sample]], step: int) -> tuple[Series, ...]:
 
 
 def _markers(endpoint: str, begin: datetime, end: datetime) -> tuple[Marker, ...]:
-    early = begin - timedelta(seconds=1)
-    rollouts = (
-        Rollout.objects.filter(endpoint_id=endpoint, switched_at__isnull=False)
-        .filter(Q(switched_at__range=(early, end)) | Q(finished_at__range=(early, end)))
-        .select_related("target_release__version")
-        .order_by("number")
-    )
-    return tuple(marker for rollout in rollouts for marker in _of_rollout(rollout, early, end))
+    """Every change of the endpoint's routes in the range, at the moment it was decided."""
+    events = RolloutEvent.objects.filter(
+        rollout__endpoint_id=endpoint,
+        kind="routes-changed",
+        at__range=(begin - timedelta(seconds=1), end),
+    ).select_related("rollout__target_release__version")
+    return tuple(_marker(event) for event in events.order_by("pk"))
 
 
-def _of_rollout(rollout: Rollout, begin: datetime, end: datetime) -> list[Marker]:
+def _marker(event: RolloutEvent) -> Marker:
+    rollout = event.rollout
     version = rollout.target_release.version.number
-    moments: list[tuple[datetime | None, str, str]] = [
-        (rollout.switched_at, "switched", f"Version {version} takes over")
-    ]
-    if rollout.outcome == "reverted":
-        moments.append((rollout.finished_at, "reverted", f"Version {version} taken back"))
-    shared: dict[str, Any] = {"rollout": rollout.public_id, "number": rollout.number}
-    return [
-        Marker(t=at.timestamp(), kind=kind, label=label, **shared)
-        for at, kind, label in moments
-        if at is not None and begin <= at <= end
-    ]
+    percent = event.evidence["split"]["target_percent"]
+    if percent == 100:
+        kind, label = "switched", f"Version {version} takes over"
+    elif percent:
+        kind, label = "weighted", f"Version {version} gets {percent} %"
+    else:
+        kind, label = "reverted", f"Version {version} taken back"
+    return Marker(
+        t=event.at.timestamp(),
+        kind=kind,
+        label=label,
+        rollout=rollout.public_id,
+        number=rollout.number,
+    )

@@ -78,12 +78,16 @@ services-stop: ## stop what `make services` started
 
 # --- code --------------------------------------------------------------------------------------
 
-check: $(DEV) ## lint, format, types, import contracts
+check: $(DEV) ## lint, format, types, import contracts, budgets, migrations, templates
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy $(wildcard $(PACKAGES))
+	$(VENV)/bin/mypy $(PACKAGES)
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/djade --check --target-version 5.2 $$(git ls-files '*.html')
+	SLIPWAY_HOME=$$(mktemp -d) $(RUN) manage.py makemigrations --check --dry-run
+	$(RUN) -m pytest -q --no-header -n0 tests/architecture
 
 fix: $(DEV) ## what ruff can mend by itself
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+	$(VENV)/bin/djade --target-version 5.2 $$(git ls-files '*.html')

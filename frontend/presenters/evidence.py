@@ -42,13 +42,15 @@ def _sorted(reason: ReasonRow | None, *, long: bool) -> list[tuple[str, object]]
     found = [
         (name, value)
         for name, value in reason.evidence.items()
-        if value not in (None, "", {}, []) and name != "code" and _is_long(value) is long
+        if value not in (None, "", {}, []) and name != "code" and _is_long(name, value) is long
     ]
     return sorted(found, key=lambda item: _FIRST.index(item[0]) if item[0] in _FIRST else 9)
 
 
-def _is_long(value: object) -> bool:
-    return isinstance(value, dict | list) or "\n" in str(value) or len(str(value)) > 120
+def _is_long(name: str, value: object) -> bool:
+    if name in _FIRST or isinstance(value, dict | list):
+        return True
+    return "\n" in str(value) or len(str(value)) > 120
 
 
 def _title(name: str) -> str:

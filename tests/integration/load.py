@@ -77,7 +77,9 @@ class Line:
         status, version, problem = 0, "", ""
         try:
             async with asyncio.timeout(ANSWER_LIMIT):
-                status, version, last = await self._exchange(body)
+                status, version, last, answer = await self._exchange(body)
+            if status != 200:
+                problem = answer[:200].decode(errors="replace")
             if last:
                 self.close()
         except (OSError, EOFError, ValueError, BrokenAnswer) as failure:
@@ -90,7 +92,7 @@ class Line:
             self._streams[1].close()
             self._streams = None
 
-    async def _exchange(self, body: bytes) -> tuple[int, str, bool]:
+    async def _exchange(self, body: bytes) -> tuple[int, str, bool, bytes]:
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._target.host, self._target.port)
         reader, writer = self._streams
@@ -106,7 +108,8 @@ class Line:
         answer = await _body(reader, headers)
         if status == 200 and "outputs" not in json.loads(answer):
             raise BrokenAnswer
-        return status, headers.get("x-model-version", ""), headers.get("connection") == "close"
+        last = headers.get("connection") == "close"
+        return status, headers.get("x-model-version", ""), last, answer
 
 
 async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:

@@ -18,7 +18,7 @@ ROWS = ROOT / "demo" / "models" / "rows.json"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`status` is 0 where no answer came; `problem` then says why."""
+    """`status` is 0 where no answer came. `problem` says why it is no prediction."""
 
     began: float
     ended: float
@@ -58,7 +58,7 @@ class Tally:
         return {each.version for each in self.answered if each.began > after}
 
     def told(self) -> str:
-        why = Counter(each.problem or str(each.status) for each in self.failed)
+        why = Counter(f"{each.status} {each.problem}" for each in self.failed)
         return f"{self.attempted} attempted, {len(self.failed)} failed: {dict(why)}"
 
     def require_all_answered(self) -> None:

@@ -1,0 +1,69 @@
+"""Schemathesis against the running web: whatever is sent, the answer is never a 5xx.
+
+A stack of its own, because what the fuzzer makes and breaks is nobody's ground to stand on. Nothing
+of the schema is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.integration.stack import Stack
+
+pytestmark = pytest.mark.needs("redis", "envoy")
+
+EXAMPLES = "5"
+SECONDS = "40"
+
+
+def test_schemathesis_finds_no_5xx(tmp_path: Path) -> None:
+    with Stack(tmp_path / "home") as stack:
+        said, answers = fuzz(stack, tmp_path)
+        failed = [each for each in answers if each[2] >= 500]
+        assert failed == [], said[-4000:]
+        # The run was one: it got somewhere, as somebody who may.
+        statuses = Counter(status // 100 for _, _, status in answers)
+        kinds = {(method, resource) for method, resource, _ in answers}
+        assert statuses[2] > 20, statuses
+        assert len(kinds) > 20, kinds
+        assert "Traceback" not in stack.log("web")[-200_000:]
+    assert stack.processes() == []
+
+
+def fuzz(stack: Stack, folder: Path) -> tuple[str, list[tuple[str, str, int]]]:
+    """What it printed, and every exchange it had, from its own record."""
+    record = folder / "exchanges.har"
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run"),
+        f"{stack.web_url}/api/v1/openapi.json",
+        *("--header", f"Authorization: Bearer {stack.link['token']}"),
+        *("--checks", "not_a_server_error", "--max-examples", EXAMPLES, "--max-time", SECONDS),
+        *("--seed", "7", "--no-shrink", "--request-timeout", "20", "--continue-on-failure"),
+        *("--report", "har", "--report-har-path", str(record), "--no-color"),
+    ]
+    environ = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=300, env=environ, cwd=folder
+    )
+    said = done.stdout + done.stderr
+    assert record.exists(), said
+    entries = json.loads(record.read_text())["log"]["entries"]
+    return said, [exchange(entry) for entry in entries]
+
+
+def exchange(entry: dict[str, dict[str, str]]) -> tuple[str, str, int]:
+    """Method, the kind of resource, status. Without an answer there is no status: 599."""
+    path = urlsplit(entry["request"]["url"]).path.removeprefix("/api/v1/")
+    return (
+        entry["request"]["method"],
+        path.partition("/")[0],
+        int(entry["response"]["status"]) or 599,
+    )

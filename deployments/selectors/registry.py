@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Prefetch, QuerySet
 
-from deployments.models import Alias, AliasMove, Endpoint, Model, Version
+from deployments.models import Alias, AliasMove, Endpoint, Model, Route, Version
 from deployments.selectors import gate
 from deployments.selectors.cards import (
     AliasMoveRow,
@@ -61,7 +61,7 @@ def model_rows(actor: Actor) -> QuerySet[Model]:
         .select_related("team")
         .prefetch_related(
             Prefetch("aliases", Alias.objects.select_related("version")),
-            Prefetch("endpoints", _stable_endpoints()),
+            Prefetch("endpoints", _endpoints_with_traffic()),
         )
     )
 
@@ -77,9 +77,9 @@ def model_row(model: Model) -> ModelRow:
         latest_version=model.last_number or None,
         aliases={alias.name: alias.version.number for alias in model.aliases.all()},
         running=tuple(
-            Running(endpoint.environment.name, endpoint.stable_release.version.number)
+            Running(endpoint.environment.name, route.release.version.number)
             for endpoint in model.endpoints.all()
-            if endpoint.stable_release
+            for route in endpoint.routes.all()
         ),
         created_at=model.created_at,
         revision=model.revision,
@@ -90,7 +90,7 @@ def version_rows(model: Model) -> QuerySet[Version]:
     return (
         Version.objects.filter(model=model)
         .select_related("artifact", "model", "created_by")
-        .prefetch_related("aliases", Prefetch("model__endpoints", _stable_endpoints()))
+        .prefetch_related("aliases", Prefetch("model__endpoints", _endpoints_with_traffic()))
     )
 
 
@@ -109,7 +109,8 @@ def version_row(version: Version) -> VersionRow:
         running=tuple(
             endpoint.environment.name
             for endpoint in version.model.endpoints.all()
-            if endpoint.stable_release and endpoint.stable_release.version_id == version.pk
+            for route in endpoint.routes.all()
+            if route.release.version_id == version.pk
         ),
         created_by=shown(version.created_by),
         created_at=version.created_at,
@@ -161,9 +162,12 @@ def shown(user: User | None) -> str:
     return user.shown_name if user else ""
 
 
-def _stable_endpoints() -> QuerySet[Endpoint]:
+def _endpoints_with_traffic() -> QuerySet[Endpoint]:
+    """With the routes that get some: what answers is what is live, also while a release bakes and
+    the endpoint's stable release is still another."""
+    answering = Route.objects.filter(percent__gt=0).select_related("release__version")
     return (
-        Endpoint.objects.filter(stable_release__isnull=False)
-        .select_related("environment", "stable_release__version")
+        Endpoint.objects.select_related("environment")
+        .prefetch_related(Prefetch("routes", answering.order_by("-percent")))
         .order_by("environment__is_production", "environment__name")
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -105,10 +105,16 @@ def show(
 
 
 def _to_login(request: HttpRequest) -> HttpResponse:
-    login = resolve_url(settings.LOGIN_URL)
+    """And back again: to this page, or to the one whose region asked."""
+    login, wanted = resolve_url(settings.LOGIN_URL), ""
     if is_partial(request):
-        response = HttpResponse(status=HTTPStatus.UNAUTHORIZED)
-        response["HX-Redirect"] = login
-        return response
-    query = urlencode({"next": request.get_full_path()}) if request.method == "GET" else ""
-    return HttpResponseRedirect(f"{login}?{query}" if query else login)
+        page_url = urlsplit(request.headers.get("HX-Current-URL", ""))
+        wanted = page_url.path + (f"?{page_url.query}" if page_url.query else "")
+    elif request.method == "GET":
+        wanted = request.get_full_path()
+    to = f"{login}?{urlencode({'next': wanted})}" if wanted else login
+    if not is_partial(request):
+        return HttpResponseRedirect(to)
+    response = HttpResponse(status=HTTPStatus.UNAUTHORIZED)
+    response["HX-Redirect"] = to
+    return response

@@ -55,9 +55,10 @@ def test_whoever_is_not_signed_in_is_sent_to_sign_in_and_comes_back(site: Site, 
 
 
 def test_a_region_that_refreshes_itself_is_sent_to_sign_in_as_a_whole_page(site: Site) -> None:
-    response = browser(None).get("/partials/fleet", headers=HX)
+    headers = HX | {"HX-Current-URL": "http://testserver/?show=human"}
+    response = browser(None).get("/partials/fleet", headers=headers)
     assert response.status_code == 401
-    assert response["HX-Redirect"] == "/accounts/login/"
+    assert response["HX-Redirect"] == "/accounts/login/?next=%2F%3Fshow%3Dhuman"
 
 
 def test_what_is_absent_and_what_is_invisible_look_the_same(

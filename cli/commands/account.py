@@ -26,7 +26,9 @@ def login(
     if token_stdin:
         token = sys.stdin.readline().strip()
     else:
-        token = typer.prompt(f"Token (made at {url.rstrip('/')}/tokens)", hide_input=True).strip()
+        token = typer.prompt(
+            f"Token (made at {url.rstrip('/')}/settings/tokens)", hide_input=True
+        ).strip()
     if not token:
         raise typer.BadParameter("no token was given")
     with session.make(url, token) as slipway:

@@ -21,9 +21,10 @@ def write(row: models.Model, revision: int, **new: Any) -> None:
     row.refresh_from_db()
 
 
-def wrong(field: str, code: str, sentence: str) -> Invalid:
-    """One wrong field of a request."""
-    return Invalid(sentence, code=code, problems=[FieldProblem(f"/{field}", code, sentence)])
+def wrong(field: str, code: str, sentence: str, *, help_text: str = "") -> Invalid:
+    """One wrong field of a request; `help_text` says what to do next."""
+    problem = FieldProblem(f"/{field}", code, sentence)
+    return Invalid(sentence, code=code, problems=[problem], help_text=help_text)
 
 
 def require_name(problem: str | None, field: str = "name") -> None:

@@ -15,6 +15,7 @@ from governance.domain.access import Actor, Subject
 from governance.models import Team
 
 LONGEST_DESCRIPTION = 10_000
+_TEAM_HELP = "`slipway teams list` shows them; an admin makes one with `slipway teams create NAME`."
 
 
 def create(
@@ -36,7 +37,8 @@ def create(
     changes.require_name(naming.problem_with(name))
     owner = Team.objects.filter(name=team).first()
     if owner is None:
-        raise changes.wrong("team", "unknown_team", f"There is no team {team[:60]!r}.")
+        sentence = f"There is no team {team[:60]!r}."
+        raise changes.wrong("team", "unknown_team", sentence, help_text=_TEAM_HELP)
     authorize.require(actor, "model.create", Subject("model", team_id=owner.pk))
     fields = _checked(task=task, risk_tier=risk_tier, description=description)
     with transaction.atomic():

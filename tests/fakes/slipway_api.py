@@ -21,6 +21,7 @@ TOKEN = "slw_" + "a" * 8 + "_" + "b" * 43 + "_" + "c" * 6
 class FakeSlipway(httpx.BaseTransport):
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
+        self.teams: list[dict[str, Any]] = []
         self.models: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, list[dict[str, Any]]] = {}
         self.uploads: list[dict[str, bytes]] = []
@@ -52,6 +53,8 @@ class FakeSlipway(httpx.BaseTransport):
         path = request.url.path.removeprefix("/api/v1")
         routes = {
             ("GET", r"/me"): lambda: answer({"username": "alice", "roles": [{"role": "ml_lead"}]}),
+            ("GET", r"/teams"): lambda: answer({"items": self.teams}),
+            ("POST", r"/teams"): lambda: self._create_team(json.loads(body)),
             ("GET", r"/models"): lambda: answer({"items": list(self.models.values())}),
             ("POST", r"/models"): lambda: self._create_model(json.loads(body)),
             ("GET", r"/models/([^/]+)"): self._model,
@@ -71,6 +74,10 @@ class FakeSlipway(httpx.BaseTransport):
             if match and method == request.method:
                 return handle(*match.groups())
         return problem(404, "not_found", f"There is no {path}.")
+
+    def _create_team(self, wanted: dict[str, Any]) -> httpx.Response:
+        self.teams.append({"id": f"team_{len(self.teams)}", **wanted})
+        return answer(self.teams[-1], 201)
 
     def _create_model(self, wanted: dict[str, Any]) -> httpx.Response:
         self.models[wanted["name"]] = {**wanted, "latest_version": None, "aliases": {}}

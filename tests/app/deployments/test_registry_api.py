@@ -48,6 +48,12 @@ def test_a_model_is_made_read_and_changed(alice_api: Api, risk: object) -> None:
     assert changed.json()["risk_tier"] == "high"
 
 
+def test_a_model_of_an_unknown_team_is_refused_with_the_way_to_make_one(alice_api: Api) -> None:
+    answer = alice_api.post("/models", {"name": "tumour", "team": "nobodys"})
+    assert refused_with(answer, 422, "unknown_team")
+    assert "slipway teams create NAME" in answer.json()["help"]
+
+
 def test_a_change_needs_what_was_seen(alice_api: Api, tumour: Model) -> None:
     body = {"description": "new"}
     missing = alice_api.patch("/models/tumour", body)

@@ -113,6 +113,19 @@ def test_a_push_creates_the_model_only_when_a_team_is_named(
     assert json.loads(ended.out)["number"] == 1
 
 
+def test_a_team_can_be_made_and_is_listed(api: FakeSlipway, slipway: Slipway) -> None:
+    assert "slipway teams create" in slipway("teams", "list").out
+    made = slipway("teams", "create", "risk", "--title", "Risk and fraud")
+    assert made.code == 0
+    assert "--team risk" in made.out
+    assert api.teams == [{"id": "team_0", "name": "risk", "title": "Risk and fraud"}]
+    assert json.loads(slipway("teams", "list", "-o", "json").out)["items"] == api.teams
+
+
+def test_a_team_without_a_title_is_called_by_its_name(slipway: Slipway) -> None:
+    assert json.loads(slipway("teams", "create", "risk", "-o", "json").out)["title"] == "risk"
+
+
 def test_metadata_that_is_no_pair_is_a_usage_error(slipway: Slipway, onnx: str) -> None:
     assert slipway("push", onnx, "-m", "tumour", "--metadata", "run").code == 2
 

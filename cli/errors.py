@@ -35,6 +35,8 @@ class ApiProblem(SlipwayError):
         fields = [
             f"{error.get('pointer', '')}: {error.get('detail', '')}".strip(": ")
             for error in self.body.get("errors") or []
+            # One wrong field is often the whole sentence already.
+            if str(error.get("detail") or "") not in self.detail
         ]
         return " ".join([self.detail, *([f"({'; '.join(fields)})"] if fields else [])])
 

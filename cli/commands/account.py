@@ -23,6 +23,8 @@ def login(
     ] = False,
 ) -> None:
     """Remember where Slipway is and a token for it, after trying them."""
+    if not url.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{url} is no address; it begins with http:// or https://")
     if token_stdin:
         token = sys.stdin.readline().strip()
     else:

@@ -24,7 +24,13 @@ class TeamShape(serializers.Serializer[Any]):
 
 
 class NewTeam(StrictSerializer):
-    name = serializers.RegexField(PATTERN, max_length=MAX_LENGTH)
+    name = serializers.RegexField(
+        PATTERN,
+        max_length=MAX_LENGTH,
+        error_messages={
+            "invalid": "A name has lower-case letters, digits and hyphens between them."
+        },
+    )
     title = Text(max_length=120, allow_blank=True, default="")
 
 

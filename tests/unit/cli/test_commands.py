@@ -167,6 +167,10 @@ def test_login_keeps_nothing_that_does_not_work(
     assert not config.path().exists()
 
 
+def test_login_to_no_address_is_a_usage_error(slipway: Slipway) -> None:
+    assert slipway("login", "127.0.0.1:8000", "--token-stdin").code == 2
+
+
 def test_a_kept_token_is_not_sent_to_another_address(tmp_path: Path) -> None:
     kept = {"SLIPWAY_CONFIG": str(tmp_path / "c.json")}
     config.save(config.Session(URL, TOKEN), kept)

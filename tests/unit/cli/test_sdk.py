@@ -76,6 +76,12 @@ def test_the_fields_that_are_wrong_are_in_the_sentence() -> None:
     assert str(ApiProblem(422, body)) == "That cannot be. (/replicas: Not more than 8.)"
 
 
+def test_a_field_that_says_the_same_is_not_said_twice() -> None:
+    errors = [{"pointer": "/team", "code": "unknown_team", "detail": "There is no team 'risk'."}]
+    refused = ApiProblem(422, {"detail": "There is no team 'risk'.", "errors": errors})
+    assert str(refused) == "There is no team 'risk'."
+
+
 def test_a_list_is_followed_to_its_last_page(
     api: FakeSlipway, client: Client, tmp_path: Path
 ) -> None:

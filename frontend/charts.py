@@ -56,6 +56,8 @@ def errors(series: Sequence[Series], markers: Sequence[Marker]) -> Figure:
 def latency(series: Sequence[Series], markers: Sequence[Marker]) -> Figure:
     traces = [
         _trace(each, measure, f"{_label(each)} {measure}", dash=dash, width=width)
+        # One entry per release in the legend; the caption says what the dashes mean.
+        | {"name": _label(each), "legendgroup": each.release, "showlegend": measure == "p95"}
         for each in series
         for measure, dash, width in _LATENCIES
     ]
@@ -100,6 +102,7 @@ def _layout(unit: str, markers: Sequence[Marker]) -> Figure:
             "showgrid": False,
             "tickformat": "%H:%M:%S",
             "nticks": 6,
+            "tickangle": 0,
             "fixedrange": True,
         },
         "yaxis": {
@@ -109,7 +112,7 @@ def _layout(unit: str, markers: Sequence[Marker]) -> Figure:
             "fixedrange": True,
         },
         "shapes": [_marker_line(marker) for marker in markers],
-        "annotations": [_marker_note(marker) for marker in markers],
+        "annotations": [_marker_note(marker, row) for row, marker in enumerate(markers)],
     }
 
 
@@ -126,14 +129,15 @@ def _marker_line(marker: Marker) -> Figure:
     }
 
 
-def _marker_note(marker: Marker) -> Figure:
+def _marker_note(marker: Marker, row: int) -> Figure:
+    """In three rows, because switches may follow each other closely."""
     return {
         "x": round(1000 * marker.t),
         "yref": "paper",
-        "y": 1,
+        "y": 1 - 0.13 * (row % 3),
         "yanchor": "top",
         "xanchor": "right",
-        # Short: switches may follow each other closely. The whole sentence shows on hovering.
+        # Short; the whole sentence shows on hovering.
         "text": f"{_ARROWS.get(marker.kind, '')}#{marker.number} ",
         "hovertext": marker.label,
         "showarrow": False,

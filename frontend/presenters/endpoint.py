@@ -34,6 +34,7 @@ _LONGEST_SAMPLE = 1500
 def endpoint(card: Card, history: Sequence[Rollout], back: set[str], now: Totals) -> EndpointCard:
     """`history` is newest first, `back` the releases that one can go back to."""
     moving = card.active_rollout
+    reachable = _reachable(card, back)
     return EndpointCard(
         id=card.id,
         topic=topics.of_endpoint(card.id),
@@ -52,7 +53,7 @@ def endpoint(card: Card, history: Sequence[Rollout], back: set[str], now: Totals
         actions=actions.of_endpoint(card, _back_to(card, history, back)),
         rollout=_rollout(moving) if moving else None,
         replicas=[_replica(copy) for copy in card.replica_list],
-        timeline=[_timeline_row(card, each, back) for each in history],
+        timeline=[_timeline_row(card, each, reachable) for each in history],
     )
 
 
@@ -102,6 +103,16 @@ def _shares(card: Card) -> list[Share]:
         )
         start += part.percent
     return found
+
+
+def _reachable(card: Card, back: set[str]) -> set[str]:
+    """The releases that a row of the timeline can go back to. While one takes over, going back
+    means to the stable one, and not to what is coming anyway."""
+    moving = card.active_rollout
+    if moving is None or moving.status.phase not in MOVING:
+        return back
+    stable = {card.stable_release.id} if card.stable_release else set()
+    return (back | stable) - {moving.target.release}
 
 
 def _back_to(card: Card, history: Sequence[Rollout], back: set[str]) -> int | None:
@@ -180,7 +191,7 @@ def _timeline_row(card: Card, each: Rollout, back: set[str]) -> TimelineRow:
         number=each.number,
         title=_title(each),
         badge=badge_of(each.status.badge),
-        sentence=_unless_said(each),
+        sentence=_unless_said(card, each),
         comment=each.comment,
         created_by=each.created_by,
         created_at=each.created_at,
@@ -191,8 +202,11 @@ def _timeline_row(card: Card, each: Rollout, back: set[str]) -> TimelineRow:
     )
 
 
-def _unless_said(each: Rollout) -> str:
-    """The sentence, but where it only repeats the badge beside it."""
+def _unless_said(card: Card, each: Rollout) -> str:
+    """The sentence, but where it repeats the badge beside it or the head of the page: that one
+    counts seconds, and this would be behind."""
+    if card.active_rollout is not None and card.active_rollout.id == each.id:
+        return ""
     said = badge_of(each.status.badge).word
     return "" if each.status.sentence == f"{said}." else each.status.sentence
 

@@ -87,12 +87,11 @@ def _acting(verb: str) -> Any:
 
     @page(action, "POST")
     def act(request: HttpRequest, rollout_id: str) -> HttpResponse:
-        generation = request.POST.get("generation", "")
         rollout = service(
             actor=actor_of(request),
             rollout_id=ids.parse(rollout_id, "rol"),
             reason=_reason(request),
-            generation=int(generation) if generation.isdecimal() else None,
+            generation=_generation(request),
         )
         ref = rollouts.rollout(actor_of(request), rollout.public_id).endpoint
         return _acted(request, ref.environment, ref.name, sentence)
@@ -168,6 +167,16 @@ def _rows(seen: Traffic) -> Iterable[dict[str, Any]]:
             "label": f"version {version}",
             "point": point,
         }
+
+
+def _generation(request: HttpRequest) -> int | None:
+    """What the person saw; without it, whatever there is. Anything else is no guess of ours."""
+    text = request.POST.get("generation", "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise Invalid("This page is not one of ours; load it again.", code="invalid_generation")
+    return int(text)
 
 
 def _reason(request: HttpRequest) -> str:

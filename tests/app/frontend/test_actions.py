@@ -106,6 +106,15 @@ def test_a_press_on_an_outdated_page_changes_nothing(serving: Site, as_alice: Cl
     assert not rollout.spec["aborted"]
 
 
+@pytest.mark.parametrize("generation", ["9" * 5000, "-1", "\N{ARABIC-INDIC DIGIT THREE}", "x"])
+def test_what_was_seen_is_never_guessed(serving: Site, as_alice: Client, generation: str) -> None:
+    rollout = serving.baking(serving.start(3))
+    path = f"/rollouts/{rollout.public_id}/abort"
+    assert press(as_alice, path, generation=generation).status_code == 422
+    rollout.refresh_from_db()
+    assert not rollout.spec["aborted"]
+
+
 @pytest.mark.parametrize("path", [f"{ENDPOINT}/rollback", "/models/tumour/rollouts"])
 def test_charlie_and_mallory_change_nothing_by_posting_themselves(
     serving: Site, as_charlie: Client, as_mallory: Client, path: str

@@ -13,6 +13,7 @@ from deployments.selectors.cards import (
     EndpointRef,
     ReasonRow,
     ReleaseRef,
+    ReleaseRow,
     RolloutCard,
     SplitRow,
     StatusCard,
@@ -153,6 +154,14 @@ def test_only_releases_that_can_take_over_have_a_roll_back_in_the_timeline() -> 
     rows = page(card(cannot_roll_back=""), history, {"rel_1"}).timeline
     assert [row.rollback is not None for row in rows] == [False, False, True]
     assert rows[2].rollback.hidden == {"to": "rel_1"}
+
+
+def test_while_one_takes_over_one_goes_back_to_the_stable_one_and_not_to_what_comes() -> None:
+    stable = ReleaseRow("rel_1", "end_1", 1, "", "", {}, NOW)
+    made = card(active_rollout=MOVING, stable_release=stable, cannot_roll_back="")
+    again = replace(rollout(2), target=MOVING.target)
+    rows = page(made, [MOVING, again, rollout(1)], {MOVING.target.release}).timeline
+    assert [row.rollback is not None for row in rows] == [False, False, True]
 
 
 def test_a_sentence_that_repeats_its_badge_is_left_out() -> None:

@@ -13,7 +13,7 @@ function ink(name) {
   return colour;
 }
 
-function painted(figure, windowMs) {
+function painted(figure, windowMs, narrow) {
   const [text, grid, line, marker, surface] = [
     "text-muted",
     "chart-grid",
@@ -35,7 +35,7 @@ function painted(figure, windowMs) {
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { ...layout.font, color: text, family: getComputedStyle(document.body).fontFamily },
       hoverlabel: { bgcolor: surface, bordercolor: line, font: { color: ink("text") } },
-      xaxis: { ...layout.xaxis, ...axis, range: [now - windowMs, now] },
+      xaxis: { ...layout.xaxis, ...axis, range: [now - windowMs, now], nticks: narrow ? 4 : 6 },
       yaxis: { ...layout.yaxis, ...axis },
       shapes: (layout.shapes || []).map((shape) => ({ ...shape, line: { ...shape.line, color: marker } })),
       annotations: (layout.annotations || []).map((note) => ({ ...note, font: { ...note.font, color: text } })),
@@ -90,7 +90,7 @@ class Charts {
     for (const plot of this.plots) {
       const figure = this.figures[plot.dataset.chart];
       if (!figure || !this.seen.has(plot)) continue;
-      const { data, layout } = painted(figure, this.windowMs);
+      const { data, layout } = painted(figure, this.windowMs, plot.clientWidth < 480);
       window.Plotly.react(plot, data, layout, CONFIG);
     }
   }

@@ -108,7 +108,10 @@ class Watch:
             answer = await connection.get(READY_PATH, timeout=self._means.timing.pull_timeout)
         except NoAnswer as problem:
             await self._not_ready({"ok": False, "status": None, "problem": str(problem)})
+            # It listens from before it says where, so one that no longer does has probably ended.
+            await self._missed(str(problem))
             return
+        self._failures = 0
         body = redact(answer.body[:_SNIPPET].decode(errors="replace"))
         probe = {"ok": answer.status == 200, "status": answer.status, "body": body}
         if answer.status != 200:

@@ -15,7 +15,8 @@ MAX_DEPTH = 40
 
 
 class StrictJSONParser(BaseParser):
-    """One UTF-8 JSON value without duplicate names, NaN, or nesting beyond `MAX_DEPTH`."""
+    """One UTF-8 JSON value without duplicate names, NaN, halves of characters, or nesting beyond
+    `MAX_DEPTH`."""
 
     media_type = "application/json"
 
@@ -43,6 +44,8 @@ class StrictJSONParser(BaseParser):
             raise Malformed(
                 f"The body is nested deeper than {MAX_DEPTH} levels.", code="invalid_json"
             )
+        if b"\\ud" in raw.lower() and not _is_text(value):
+            raise Malformed("The body holds half of a character (\\ud800).", code="invalid_json")
         return value
 
 
@@ -55,6 +58,16 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name occurs twice in one object")
     return found
+
+
+def _is_text(value: Any) -> bool:
+    """False with a lone surrogate anywhere, names included: it could be neither stored nor told
+    back in a refusal."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _deeper_than(value: Any, levels: int) -> bool:

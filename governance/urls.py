@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from allauth.account import views as account
 from allauth.mfa.base import views as mfa
 from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
+from django.http.response import HttpResponseBase
 from django.urls import path
+from django.views.decorators.cache import never_cache
 
 from governance.api.login import closed, link
 from governance.domain.catalogue import PUBLIC, SIGNED_IN
 from governance.domain.declare import declares
 
+View = Callable[..., HttpResponseBase]
+
 _open = declares(PUBLIC)
-_own = declares(SIGNED_IN)
+
+
+def _own(view: View) -> View:
+    """Shows what is one person's, such as recovery codes: no browser keeps it after they left."""
+    return declares(SIGNED_IN)(never_cache(view))
+
 
 urlpatterns = [
     path("link/<str:secret>", link, name="login-link"),

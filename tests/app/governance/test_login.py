@@ -182,3 +182,10 @@ def test_after_five_wrong_passwords_even_the_right_one_waits() -> None:
     assert right.status_code == 200
     assert b"Too many failed" in right.content
     assert signed_in(client) == ""
+
+
+@pytest.mark.parametrize("page", ["password/change/", "2fa/", "reauthenticate/"])
+def test_no_browser_keeps_the_pages_of_an_account(alice: User, page: str) -> None:
+    client = Client()
+    client.force_login(alice)
+    assert "no-store" in client.get(f"/accounts/{page}")["Cache-Control"]

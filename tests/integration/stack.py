@@ -40,8 +40,8 @@ _GENEROUS = {
     "SLIPWAY_WORKER_CONCURRENCY": "2",
 }
 SHORT = Durations(
-    bake=4.0,
-    drain=2.0,
+    bake=2.5,
+    drain=1.5,
     within=45.0,
     environ={
         **_GENEROUS,

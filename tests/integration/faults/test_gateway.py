@@ -81,6 +81,8 @@ def test_web_and_then_the_gateway_killed(stack: Stack) -> None:
             back_at = time.time()
             time.sleep(2.0)
             assert stack.answering_version() == str(version)
+            with pytest.raises(httpx.TransportError):
+                httpx.get(f"{stack.web_url}/livez", trust_env=False)
         eventually(stack.is_well, within=stack.lasting.within, what="web is back")
         ended = stack.finished(stack.deploy(new))
         assert ended.outcome == "promoted", ended.sentence

@@ -21,7 +21,7 @@ from tests.integration.stack import Stack
 pytestmark = pytest.mark.needs("redis", "envoy")
 
 EXAMPLES = "5"
-SECONDS = "40"
+SECONDS = "25"
 
 
 def test_schemathesis_finds_no_5xx(tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
 from channels.auth import AuthMiddlewareStack
+from channels.db import database_sync_to_async
 from channels.routing import URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
+from channels.security.websocket import WebsocketDenier
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.http import parse_cookie
+from django.http.request import split_domain_port, validate_host
 
 from core.api.body_limit import BodyLimit, Limit
 
@@ -42,22 +45,50 @@ def _django() -> Application:
     return BodyLimit(cast(Application, get_asgi_application()), body_limit)
 
 
-def body_limit(scope: Scope) -> Limit:
-    """Artifacts may be large, for whoever shows at least some credentials; nothing else is."""
-    shown = {name for name, _ in scope["headers"]} & {b"authorization", b"cookie"}
-    if shown and scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]):
+async def body_limit(scope: Scope) -> Limit:
+    """Artifacts may be large, for whoever is somebody; nothing else is. Asked before the body is
+    read, because Django stores all of it before it asks: a stranger would fill the disk."""
+    upload = scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"])
+    if upload and await _from_somebody(scope):
         size = settings.CONFIG.max_artifact_bytes + ROOM_FOR_FIELDS
         return Limit(size, code="artifact:too-large")
     return Limit(_OTHER_BODIES)
 
 
+async def _from_somebody(scope: Scope) -> bool:
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    cookies = parse_cookie(headers.get(b"cookie", ""))
+    ask = database_sync_to_async(_named("governance.selectors.callers:is_somebody"))
+    return bool(
+        await ask(
+            authorization=headers.get(b"authorization", ""),
+            session_key=cookies.get(settings.SESSION_COOKIE_NAME, ""),
+        )
+    )
+
+
 @cache
 def _websockets() -> Application:
     """Only pages of our own origin, and only with the session that those pages have."""
-    application: Application = AllowedHostsOriginValidator(
-        AuthMiddlewareStack(URLRouter(_named(WEBSOCKET_PATTERNS)))
-    )
-    return application
+    application: Application = AuthMiddlewareStack(URLRouter(_named(WEBSOCKET_PATTERNS)))
+    denied: Application = WebsocketDenier.as_asgi()
+
+    async def of_our_pages(scope: Scope, receive: Receive, send: Send) -> None:
+        own = is_our_origin(scope["headers"])
+        await (application if own else denied)(scope, receive, send)
+
+    return of_our_pages
+
+
+def is_our_origin(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the page that opens a socket came from here, port included: a browser sends our
+    cookies to every port of a host, so another program's page on this machine has them too."""
+    found = {name: value.decode("latin-1") for name, value in headers}
+    origin, host = found.get(b"origin", "").lower(), found.get(b"host", "").lower()
+    if origin in {trusted.lower().rstrip("/") for trusted in settings.CSRF_TRUSTED_ORIGINS}:
+        return True
+    known = validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
+    return known and origin in (f"http://{host}", f"https://{host}")
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

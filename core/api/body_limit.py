@@ -29,7 +29,7 @@ class Limit:
     code: str = "too-large"
 
 
-LimitFor = Callable[[Scope], Limit]
+LimitFor = Callable[[Scope], Awaitable[Limit]]
 
 _STATUS = 413
 
@@ -50,7 +50,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        limit = self._limit_for(scope)
+        limit = await self._limit_for(scope)
         if _announced(scope) > limit.size:
             await _refuse(scope, send, limit)
             return

@@ -18,6 +18,7 @@ from governance.domain import tokens
 from governance.domain.access import Actor
 from governance.models import ApiToken, User
 from governance.selectors import actors
+from governance.selectors.callers import live_token
 
 # `last_used_at` is for people; writing it with each request would cost a write per read.
 _USED_EVERY = timedelta(minutes=1)
@@ -33,7 +34,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
         parsed = tokens.parse(text.strip()) if scheme.lower() == "bearer" else None
         if parsed is None:
             raise AuthenticationFailed("The Authorization header holds no API token of Slipway.")
-        token = _live(parsed)
+        token = live_token(parsed)
         if token is None:
             raise AuthenticationFailed(_REFUSAL)
         _used(token)
@@ -50,21 +51,6 @@ class SessionAuthentication(authentication.SessionAuthentication):
             return None
         self.enforce_csrf(request)
         return user, actors.of_request(request._request)
-
-
-def _live(parsed: tokens.TokenText) -> ApiToken | None:
-    """Looked up by the digest of the whole: what an attacker controls is never compared."""
-    return (
-        ApiToken.objects.select_related("user", "user__pseudonym")
-        .filter(
-            lookup=parsed.lookup,
-            digest=parsed.digest,
-            revoked_at__isnull=True,
-            expires_at__gt=clock.now(),
-            user__is_active=True,
-        )
-        .first()
-    )
 
 
 def _used(token: ApiToken) -> None:

@@ -184,7 +184,7 @@ def test_after_five_wrong_passwords_even_the_right_one_waits() -> None:
     assert signed_in(client) == ""
 
 
-@pytest.mark.parametrize("page", ["password/change/", "2fa/", "reauthenticate/"])
+@pytest.mark.parametrize("page", ["password/change/", "2fa/"])
 def test_no_browser_keeps_the_pages_of_an_account(alice: User, page: str) -> None:
     client = Client()
     client.force_login(alice)

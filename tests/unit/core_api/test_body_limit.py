@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from core.api.body_limit import BodyLimit, Limit
 
 Message = MutableMapping[str, Any]
+
+
+def at_most(size: int) -> Callable[[Any], Awaitable[Limit]]:
+    async def limit_for(scope: Any) -> Limit:
+        return Limit(size)
+
+    return limit_for
 
 
 class Talk:
@@ -38,7 +45,7 @@ class Talk:
         self.sent.append(message)
 
     async def happens(self, limit: int = 10) -> int:
-        guarded = BodyLimit(self.application, lambda scope: Limit(limit))
+        guarded = BodyLimit(self.application, at_most(limit))
         await guarded(self.scope, self.receive, self.send)
         return int(self.sent[0]["status"])
 
@@ -77,7 +84,5 @@ async def test_what_is_no_request_passes() -> None:
         seen.append(scope["type"])
 
     talk = Talk(b"")
-    await BodyLimit(application, lambda scope: Limit(0))(
-        {"type": "websocket"}, talk.receive, talk.send
-    )
+    await BodyLimit(application, at_most(0))({"type": "websocket"}, talk.receive, talk.send)
     assert seen == ["websocket"]

@@ -8,6 +8,7 @@ urlpatterns = [
     path("api/v1/", include("controlplane.api_urls")),
     path("accounts/", include("governance.urls")),
     path("", include("controlplane.health_urls")),
+    path("docs/", include("controlplane.docs_urls")),
     path("", include("frontend.urls")),
 ]
 

@@ -1,0 +1,61 @@
+"""The reference says what there is: nothing is left out, and nothing is left over."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from controlplane.problem_pages import groups, parse
+from deployments.domain.phrases import Badge
+from deployments.domain.rollout import Outcome, Phase, ReasonCode, Waiting
+from frontend.words import _TONES
+from tests.architecture.codes import all_codes
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+DESCRIBED = {entry.code for group in groups() for entry in group.entries}
+
+
+def test_every_stable_code_is_described() -> None:
+    found = all_codes()
+    assert {code: found[code] for code in found.keys() - DESCRIBED} == {}
+
+
+def test_no_described_code_has_gone() -> None:
+    assert DESCRIBED - all_codes().keys() == set()
+
+
+def test_the_walk_finds_codes_in_each_form_in_which_they_are_written() -> None:
+    found = all_codes()
+    for code in (
+        "rollout:cannot-pause",  # put together
+        "model:external-data",  # first argument of a refusal
+        "unknown_team",  # second argument of `wrong`
+        "stale",  # a class
+        "unknown_field",  # `code="…"`
+        "not_whole",  # a serializer's field
+        "method-not-allowed",  # the framework's
+        "xds-nack",  # a reason
+    ):
+        assert code in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "## Group\n### `a`\nOnly a meaning.\n",
+        "## Group\n### a\nNo.\n\nCode.\n",
+        "## Group\n" + 2 * "### `a`\nTwice.\n\nDo.\n\n",
+    ],
+    ids=["no remedy", "no code", "twice"],
+)
+def test_a_half_written_entry_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="a"):
+        parse(text)
+
+
+def test_every_word_that_people_see_is_explained() -> None:
+    said = set(re.findall(r"`([^`]+)`", (REFERENCE / "words.md").read_text()))
+    words = {*Badge, *Phase, *Outcome, *Waiting, *ReasonCode, *_TONES} - {""}
+    assert {str(word) for word in words} - said == set()

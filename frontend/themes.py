@@ -1,5 +1,5 @@
 """System, Light or Dark: a cookie, because a theme belongs to a screen and is needed before
-sign-in; the account's choice where there is no cookie yet."""
+sign-in."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ _YEAR = 365 * 24 * 3600
 
 
 def theme_of(request: HttpRequest) -> str:
-    chosen = request.COOKIES.get(COOKIE) or getattr(
-        getattr(request, "user", None), "theme", "system"
-    )
+    chosen = request.COOKIES.get(COOKIE, "system")
     return chosen if chosen in THEMES else "system"
 
 

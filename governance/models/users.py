@@ -23,11 +23,6 @@ class User(AbstractUser):
     id = models.CharField(primary_key=True, max_length=26, default=ids.new_ulid, editable=False)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.PERSON)
     display_name = models.CharField(max_length=120, blank=True)
-    theme = models.CharField(
-        max_length=8,
-        choices=[("system", "System"), ("light", "Light"), ("dark", "Dark")],
-        default="system",
-    )
 
     @property
     def public_id(self) -> str:

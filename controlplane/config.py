@@ -1,12 +1,15 @@
 """Every setting an operator may give, read once from the environment (`SLIPWAY_…`).
 
-`NAME_FILE` works for secrets through a secrets folder; all mistakes are listed at once.
+What may hold a password can be in a file instead, named by `SLIPWAY_…_FILE`: an environment is
+inherited by every program below. All mistakes are listed at once.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,58 +20,146 @@ class Config(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SLIPWAY_", extra="ignore")
 
-    profile: Literal["embedded", "production"] = "embedded"
-    home: Path = Path("var")
-    debug: bool = False
-
-    database_url: str = Field(default="", description="postgresql://…; empty: SQLite in the home")
-    redis_url: str = Field(default="redis://127.0.0.1:6379/0")
-    web_url: str = Field(default="http://127.0.0.1:8000", description="where browsers reach web")
-    allowed_hosts: list[str] = ["localhost", "127.0.0.1", "[::1]"]
-    trusted_proxies: int = 0
-
-    # Intake
-    max_artifact_bytes: int = 2 * 1024**3
-    inspect_memory_bytes: int = 4 * 1024**3
-    inspect_cpu_seconds: int = 60
-    inspect_wall_seconds: int = 90
-
-    # Rollouts
-    sweep_seconds: float = 2.0
-    lease_seconds: float = 15.0
-    observe_timeout_seconds: float = 5.0
-    provision_seconds: float = 120.0
-    progress_seconds: float = 600.0
-    bake_seconds: float = 30.0
-    production_bake_seconds: float = 300.0
-    drain_seconds: float = 30.0
-    smoke_timeout_seconds: float = 5.0
-    host_silence_seconds: float = 15.0
-    gateway_silence_seconds: float = 45.0
-
-    # Replicas of process hosts
-    replica_memory_bytes: int = 8 * 1024**3
-    replica_drain_wait_seconds: float = 5.0
-    # Tests point this at a stand-in program; production never sets it.
-    allow_process_hosts: bool | None = Field(
-        default=None, description="default: only in the embedded profile"
+    profile: Literal["embedded", "production"] = Field(
+        default="embedded",
+        description="`production` refuses hosts of kind `process` and debug pages, and sends"
+        " cookies over HTTPS only.",
+    )
+    home: Path = Field(
+        default=Path("var"),
+        description="The one folder of all state: database, artifacts, secrets, logs.",
+    )
+    debug: bool = Field(
+        default=False,
+        description="Show the cause of an error in the browser; ignored in production.",
     )
 
-    # xDS
-    xds_hold_seconds: float = 20.0
-    xds_check_seconds: float = 0.5
+    # Addresses
+    database_url: str = Field(
+        default="", description="`postgresql://…`; empty: SQLite in `SLIPWAY_HOME`."
+    )
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        description="Redis, for tasks and live pages. `make up` starts its own unless this is set.",
+    )
+    web_url: str = Field(
+        default="http://127.0.0.1:8000", description="Where browsers and clients reach `web`."
+    )
+    allowed_hosts: list[str] = Field(
+        default=["localhost", "127.0.0.1", "[::1]"],
+        description="A JSON list of the host names under which `web` answers.",
+    )
+    trusted_proxies: int = Field(
+        default=0,
+        description="How many proxies before `web` are believed about the caller's address.",
+    )
+
+    # Intake
+    max_artifact_bytes: int = Field(
+        default=2 * 1024**3, description="The largest file that may become a version."
+    )
+    inspect_memory_bytes: int = Field(
+        default=4 * 1024**3, description="Memory for the process that inspects an uploaded model."
+    )
+    inspect_cpu_seconds: int = Field(
+        default=60, description="Processor time for inspecting an uploaded model."
+    )
+    inspect_wall_seconds: int = Field(
+        default=90, description="Time on the clock for inspecting an uploaded model."
+    )
+
+    # Rollouts
+    sweep_seconds: float = Field(
+        default=2.0, description="How often the sweep looks for rollouts that nobody woke."
+    )
+    lease_seconds: float = Field(
+        default=15.0,
+        description="How long an endpoint stays with a worker that has died.",
+    )
+    provision_seconds: float = Field(
+        default=120.0, description="How long new replicas may take to become ready."
+    )
+    progress_seconds: float = Field(
+        default=600.0, description="How long a rollout may stand still before it is taken back."
+    )
+    bake_seconds: float = Field(
+        default=30.0,
+        description="How long the old release stays warm after a switch, in an environment that has"
+        " no bake of its own. Read when `staging` is made.",
+    )
+    production_bake_seconds: float = Field(
+        default=300.0, description="The same for `production`. Read when it is made."
+    )
+    drain_seconds: float = Field(
+        default=30.0,
+        description="How long a release without traffic may finish what it has. Read when the first"
+        " environments are made.",
+    )
+    smoke_timeout_seconds: float = Field(
+        default=5.0, description="How long a smoke inference may take."
+    )
+    host_silence_seconds: float = Field(
+        default=15.0, description="After how long without an answer a host counts as silent."
+    )
+    gateway_silence_seconds: float = Field(
+        default=45.0, description="After how long without a poll a gateway counts as silent."
+    )
+
+    # Replicas of process hosts
+    replica_memory_bytes: int = Field(
+        default=8 * 1024**3, description="Address space that a replica process may take."
+    )
+    replica_drain_wait_seconds: float = Field(
+        default=5.0,
+        description="How long a replica that was told to stop goes on answering, so that gateways"
+        " notice before it closes.",
+    )
+    allow_process_hosts: bool | None = Field(
+        default=None,
+        description="`false` refuses hosts of kind `process` in the embedded profile too; nothing"
+        " allows them in production.",
+    )
+
+    # Gateways
+    xds_hold_seconds: float = Field(
+        default=20.0,
+        le=25.0,
+        description="How long a gateway's poll is held when nothing has changed. At most 25:"
+        " gateways give up after 30.",
+    )
+    xds_check_seconds: float = Field(
+        default=0.5,
+        gt=0,
+        description="How often held polls look for a change by themselves, for when Redis is away.",
+    )
 
     # Collector
-    probe_seconds: float = 0.2
-    pull_seconds: float = 1.0
-    pull_timeout_seconds: float = 2.0
-    window_second_retention: float = 15 * 60
-    window_minute_retention: float = 24 * 3600
+    probe_seconds: float = Field(
+        default=0.2, description="How often a starting replica is asked whether it is ready."
+    )
+    pull_seconds: float = Field(
+        default=1.0, description="How often each replica's report is pulled."
+    )
+    pull_timeout_seconds: float = Field(
+        default=2.0, description="How long one probe or pull may take."
+    )
+    window_second_retention: float = Field(
+        default=15 * 60, description="How long windows of one second are kept."
+    )
+    window_minute_retention: float = Field(
+        default=24 * 3600, description="How long windows of one minute are kept."
+    )
 
     # API
-    idempotency_hours: int = 24
-    rate_limit_per_minute: int = 600
-    rate_limit_writes_per_minute: int = 120
+    idempotency_hours: int = Field(
+        default=24, description="How long the answer to an `Idempotency-Key` is kept."
+    )
+    rate_limit_per_minute: int = Field(
+        default=600, description="Requests to the API that one caller may send in a minute."
+    )
+    rate_limit_writes_per_minute: int = Field(
+        default=120, description="Requests that change something, of one caller in a minute."
+    )
 
     @property
     def process_hosts_allowed(self) -> bool:
@@ -77,5 +168,12 @@ class Config(BaseSettings):
         return self.profile == "embedded"
 
 
-def load() -> Config:
-    return Config()
+_WITH_PASSWORDS = ("database_url", "redis_url")
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Config:
+    files = {name: environ.get(f"SLIPWAY_{name.upper()}_FILE", "") for name in _WITH_PASSWORDS}
+    read: dict[str, Any] = {
+        name: Path(path).read_text().strip() for name, path in files.items() if path
+    }
+    return Config(**read)

@@ -37,6 +37,8 @@ class Child:
                 cwd=folder,
                 env={**os.environ, **environ},
                 start_new_session=True,
+                # The database holds sessions: what programs write is for this account alone.
+                umask=0o077,
             )
         finally:
             os.close(descriptor)

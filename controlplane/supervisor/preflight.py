@@ -28,7 +28,9 @@ def check(config: StackConfig, *, version: tuple[int, ...] = sys.version_info[:2
 
 def prepare_home(config: StackConfig) -> None:
     try:
-        config.home.mkdir(parents=True, exist_ok=True)
+        config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for database in config.home.glob("db.sqlite3*"):
+            database.chmod(0o600)
         for folder in (config.run, config.logs):
             folder.mkdir(mode=0o700, exist_ok=True)
         probe = config.run / "writable"

@@ -109,13 +109,12 @@ def manage(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, str(root() / "manage.py"), *arguments)
 
 
-def shared_environment(config: StackConfig, redis_url: str) -> dict[str, str]:
+def shared_environment(config: StackConfig) -> dict[str, str]:
     """What every program gets; the settings of `controlplane.config` have the same names."""
     return {
         "DJANGO_SETTINGS_MODULE": "controlplane.settings",
         "PYTHONUNBUFFERED": "1",
         "SLIPWAY_HOME": str(config.home),
-        "SLIPWAY_REDIS_URL": redis_url,
         "SLIPWAY_WEB_URL": config.web_url,
     }
 

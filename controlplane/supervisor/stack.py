@@ -214,7 +214,7 @@ class Stack:
     # --- telling ------------------------------------------------------------------------------
 
     def _make_fleet(self, redis: store.Store) -> Fleet:
-        environ = programs.shared_environment(self._config, redis.url)
+        environ = programs.shared_environment(self._config) | redis.environ
         return Fleet(
             folder=programs.root(),
             logs=self._config.logs,

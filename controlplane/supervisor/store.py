@@ -17,11 +17,21 @@ from controlplane.supervisor.programs import STOP_STORE, Program
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """`program` is None when the operator runs Redis."""
+    """`program` is None when the operator runs Redis; `url_file` holds the address of our own,
+    with its password."""
 
     url: str
     described: str
     program: Program | None = None
+    url_file: Path | None = None
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """How programs are told: an environment, which all their children inherit, gets no
+        password of ours."""
+        if self.url_file is None:
+            return {"SLIPWAY_REDIS_URL": self.url}
+        return {"SLIPWAY_REDIS_URL_FILE": str(self.url_file)}
 
 
 def choose(
@@ -86,12 +96,17 @@ def _own(config: StackConfig, password: str, server: str, described: str) -> Sto
     folder = config.home / "redis"
     folder.mkdir(mode=0o700, exist_ok=True)
     port = _free_port()
-    # In a file that only its user reads: a command line is shown to everybody.
-    path = folder / "redis.conf"
-    path.touch(mode=0o600)
-    path.write_text(configuration(folder, port, password))
+    # In files that only their user reads: a command line is shown to everybody.
+    path = _private(folder / "redis.conf", configuration(folder, port, password))
+    url = f"redis://:{password}@127.0.0.1:{port}/0"
     program = Program("redis", (server, str(path)), STOP_STORE, grace=3.0)
-    return Store(f"redis://:{password}@127.0.0.1:{port}/0", described, program)
+    return Store(url, described, program, _private(folder / "url", url))
+
+
+def _private(path: Path, text: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
 
 
 def _free_port() -> int:

@@ -242,7 +242,7 @@ class Stack(RunningSlipway):
     def redis_url(self) -> str:
         """With its password, as the programs got it."""
         pid = self.pid("worker")
-        return psutil.Process(pid).environ()["SLIPWAY_REDIS_URL"]
+        return Path(psutil.Process(pid).environ()["SLIPWAY_REDIS_URL_FILE"]).read_text()
 
     def envoy(self) -> psutil.Process:
         """The gateway's data plane; its launcher is its parent."""

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from controlplane.supervisor import leftovers
-from controlplane.supervisor.child import cap_log
+from controlplane.supervisor.child import Child, cap_log
 from controlplane.supervisor.fleet import Fleet
 from controlplane.supervisor.guard import Guard
 from controlplane.supervisor.policy import Backoff, Liveness
@@ -92,6 +92,14 @@ def test_a_program_that_dies_at_once_is_retried_ever_more_slowly(
     eventually(four_deaths)
     assert {event["how"] for event in heard.events} == {"exit code 3"}
     assert [round(event["delay"], 2) for event in heard.events][:4] == [0.05, 0.1, 0.2, 0.2]
+
+
+def test_what_a_program_writes_is_for_this_account_alone(tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    writes = [sys.executable, "-c", f"open({str(written)!r}, 'w').close()"]
+    child = Child(writes, log=tmp_path / "log", environ={}, folder=tmp_path)
+    eventually(lambda: child.exit_code() == 0)
+    assert written.stat().st_mode & 0o077 == 0
 
 
 def test_what_a_killed_program_had_started_goes_with_it(fleet: Fleet) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.config import load as settings_from
 from controlplane.supervisor import leftovers, preflight, programs, store
 from controlplane.supervisor.config import from_environment
 from controlplane.supervisor.errors import CannotStart
@@ -90,6 +91,33 @@ def test_the_redis_password_is_in_a_private_file_and_on_no_command_line(tmp_path
     assert "bind 127.0.0.1" in written.read_text()
 
 
+def test_the_redis_password_is_in_no_environment_either(tmp_path: Path) -> None:
+    config = from_environment({"SLIPWAY_HOME": str(tmp_path)})
+    chosen = store.choose(config, PASSWORD, which=lambda name: f"/usr/bin/{name}")
+    environ = programs.shared_environment(config) | chosen.environ
+    assert PASSWORD not in " ".join(environ.values())
+    told = Path(environ["SLIPWAY_REDIS_URL_FILE"])
+    assert told.stat().st_mode & 0o077 == 0
+    assert settings_from(environ).redis_url == chosen.url
+
+
+def test_a_redis_of_the_operator_is_passed_on_as_it_was_given(tmp_path: Path) -> None:
+    config = from_environment({"SLIPWAY_HOME": str(tmp_path), "REDIS_URL": "redis://elsewhere/3"})
+    chosen = store.choose(config, PASSWORD)
+    assert chosen.environ == {"SLIPWAY_REDIS_URL": "redis://elsewhere/3"}
+
+
+def test_a_new_home_is_for_its_owner_alone_and_so_is_an_old_database(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = from_environment({"SLIPWAY_HOME": str(home)})
+    preflight.prepare_home(config)
+    assert home.stat().st_mode & 0o077 == 0
+    database = home / "db.sqlite3"
+    database.touch(mode=0o644)
+    preflight.prepare_home(config)
+    assert database.stat().st_mode & 0o077 == 0
+
+
 def test_what_starts_work_stops_before_what_serves_and_the_store_stops_last() -> None:
     config = from_environment({})
     order = [
@@ -141,7 +169,7 @@ def test_the_environment_names_the_settings_of_the_control_plane(tmp_path: Path)
     from controlplane.config import Config
 
     config = replace(from_environment({}), home=tmp_path)
-    shared = programs.shared_environment(config, "redis://x")
+    shared = programs.shared_environment(config)
     settings = {f"SLIPWAY_{name.upper()}" for name in Config.model_fields}
     assert {name for name in shared if name.startswith("SLIPWAY_")} <= settings
 

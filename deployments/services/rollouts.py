@@ -21,7 +21,6 @@ from deployments.domain.actions import Verb
 from deployments.domain.rollout import Phase, ReasonCode, Spec, Status
 from deployments.models import (
     Endpoint,
-    Environment,
     Model,
     Operation,
     Release,
@@ -29,7 +28,7 @@ from deployments.models import (
     RolloutEvent,
     Version,
 )
-from deployments.selectors import subjects
+from deployments.selectors import gate, subjects
 from deployments.services import releases
 from governance import audit, authorize
 from governance.domain.access import Actor
@@ -72,7 +71,7 @@ def start(
         NotFound: the model, version, alias or environment, also when invisible to the actor.
         NotAllowed, Invalid, Conflict (`rollout:already-active`, `rollout:already-live`).
     """
-    row, place = _model(actor, model), _environment(environment)
+    row, place = gate.model_for(actor, model), gate.environment_for(actor, environment)
     authorize.require(actor, "rollout.start", subjects.of_place(row, place))
     chosen = _version(row, version)
     bake = place.bake_seconds
@@ -314,23 +313,6 @@ def _replicas(given: int | None, endpoint: Endpoint) -> int:
     return wanted
 
 
-def _model(actor: Actor, name: str) -> Model:
-    rows = authorize.visible(
-        actor, "model.read", Model.objects.all(), team_path="team_id", model_path="pk"
-    )
-    row = rows.filter(name=name).first()
-    if row is None:
-        raise NotFound(f"There is no model {name[:60]!r}.", code="model:not-found")
-    return row
-
-
-def _environment(name: str) -> Environment:
-    row = Environment.objects.filter(name=name).first()
-    if row is None:
-        raise NotFound(f"There is no environment {name[:60]!r}.", code="environment:not-found")
-    return row
-
-
 def _version(model: Model, version: int | str) -> Version:
     """By number, or by the alias that points to it."""
     text = str(version)
@@ -350,14 +332,7 @@ def _version(model: Model, version: int | str) -> Version:
 
 
 def _endpoint(actor: Actor, endpoint_id: str) -> Endpoint:
-    rows = authorize.visible(
-        actor,
-        "endpoint.read",
-        Endpoint.objects.select_related("model", "environment", "stable_release"),
-        team_path="model__team_id",
-        environment_path="environment_id",
-        model_path="model_id",
-    )
+    rows = gate.endpoints(actor).select_related("model", "environment", "stable_release")
     row = rows.filter(pk=endpoint_id).first()
     if row is None:
         raise NotFound("There is no such endpoint.", code="endpoint:not-found")
@@ -365,14 +340,7 @@ def _endpoint(actor: Actor, endpoint_id: str) -> Endpoint:
 
 
 def _rollout(actor: Actor, rollout_id: str) -> Rollout:
-    rows = authorize.visible(
-        actor,
-        "endpoint.read",
-        Rollout.objects.select_related("endpoint__model", "endpoint__environment"),
-        team_path="endpoint__model__team_id",
-        environment_path="endpoint__environment_id",
-        model_path="endpoint__model_id",
-    )
+    rows = gate.rollouts(actor).select_related("endpoint__model", "endpoint__environment")
     row = rows.filter(pk=rollout_id).first()
     if row is None:
         raise NotFound("There is no such rollout.", code="rollout:not-found")

@@ -13,8 +13,15 @@ from deployments.xds.watcher import Watcher
 def _application() -> XdsApp:
     store = DjangoSnapshotStore()
     # Without Redis a change is seen within half a second.
-    watcher = Watcher(store, redis_url=settings.CONFIG.redis_url)
-    return XdsApp(store, explain=explain_rejection, on_news=tell_rollouts, watcher=watcher)
+    config = settings.CONFIG
+    watcher = Watcher(store, every=config.xds_check_seconds, redis_url=config.redis_url)
+    return XdsApp(
+        store,
+        explain=explain_rejection,
+        on_news=tell_rollouts,
+        watcher=watcher,
+        hold=config.xds_hold_seconds,
+    )
 
 
 app = _application()

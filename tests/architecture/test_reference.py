@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from controlplane.config import Config
+from controlplane.config_reference import PAGE, page
 from controlplane.problem_pages import groups, parse
 from deployments.domain.phrases import Badge
 from deployments.domain.rollout import Outcome, Phase, ReasonCode, Waiting
 from frontend.words import _TONES
 from tests.architecture.codes import all_codes
+from tests.architecture.test_budgets import tracked
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
 DESCRIBED = {entry.code for group in groups() for entry in group.entries}
 
 
@@ -59,3 +64,33 @@ def test_every_word_that_people_see_is_explained() -> None:
     said = set(re.findall(r"`([^`]+)`", (REFERENCE / "words.md").read_text()))
     words = {*Badge, *Phase, *Outcome, *Waiting, *ReasonCode, *_TONES} - {""}
     assert {str(word) for word in words} - said == set()
+
+
+def test_every_setting_says_what_it_means() -> None:
+    silent = [name for name, field in Config.model_fields.items() if not field.description]
+    assert silent == []
+
+
+def test_the_page_of_settings_is_the_one_that_the_code_makes() -> None:
+    present = PAGE.read_text()
+    if present != page(present) and os.environ.get("SLIPWAY_UPDATE_GOLDENS") == "1":
+        PAGE.write_text(page(present))
+    assert PAGE.read_text() == page(present), "run python -m controlplane.config_reference"
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    source = "\n".join(path.read_text() for path in tracked("*.py") if path.name != "config.py")
+    unread = [name for name in Config.model_fields if not re.search(rf"\.{name}\b", source)]
+    assert set(unread) <= {"allow_process_hosts"}  # read by `Config.process_hosts_allowed`
+
+
+def test_every_variable_that_anything_reads_is_documented() -> None:
+    """Also those that no `Config` has: of the supervisor, the gateway, the command line, tests."""
+    files = tracked("*.py", "*.sh", "Makefile", ".ci/*")
+    named = {
+        word for path in files for word in re.findall(r"SLIPWAY_[A-Z_]*[A-Z]", path.read_text())
+    }
+    documented = set(re.findall(r"SLIPWAY_[A-Z_]*[A-Z]", PAGE.read_text()))
+    # Beginnings of names, of which the whole is documented.
+    parts = {"SLIPWAY_GATEWAY_PORT", "SLIPWAY_GATEWAY", "SLIPWAY_DATABASE"}
+    assert named - documented - parts == set()

@@ -84,8 +84,8 @@ class Config(BaseSettings):
     )
     bake_seconds: float = Field(
         default=30.0,
-        description="How long the old release stays warm after a switch. Read when `staging` is made;"
-        " later the environment itself is changed.",
+        description="How long the old release stays warm after a switch. Read when `staging` is"
+        " made; later the environment itself is changed.",
     )
     production_bake_seconds: float = Field(
         default=300.0, description="The same for `production`. Read when it is made."

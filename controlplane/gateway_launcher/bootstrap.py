@@ -17,6 +17,7 @@ _TYPE = "type.googleapis.com/"
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONTROL_PLANE = "slipway"
+ADMIN_SOCKET = "admin.sock"
 HOLD_LIMIT = "30s"
 """Longer than web holds a poll."""
 
@@ -28,8 +29,9 @@ def bootstrap(settings: LauncherSettings, *, token: str, local_port: int) -> Con
             "cluster": settings.name,
             "metadata": {"token": token},
         },
-        # Port 0: Envoy picks one and says which in a file. Loopback only: the admin shows secrets.
-        "admin": {"address": _address("127.0.0.1", 0)},
+        # No port, which every account of this machine could ask: the admin shows secrets. The
+        # path starts in Envoy's working folder, because that of a socket must be short.
+        "admin": {"address": {"pipe": {"path": ADMIN_SOCKET, "mode": 0o600}}},
         "dynamic_resources": {"cds_config": _config_source()},
         "static_resources": {
             "clusters": [_control_plane(settings, local_port)],

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from controlplane.gateway_launcher.bootstrap import ADMIN_SOCKET
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -20,12 +22,14 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 class Envoy:
     """Started, asked, stopped. Questions are bounded; one without an answer gives None."""
 
-    def __init__(self, process: asyncio.subprocess.Process, admin_file: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.started = time.monotonic()
-        self.admin_port: int | None = None
-        self._admin_file = admin_file
-        self._client = httpx.AsyncClient(timeout=2.0, trust_env=False)
+        self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=admin_socket(process.pid)),
+            base_url="http://envoy",
+            timeout=2.0,
+        )
 
     @property
     def pid(self) -> int:
@@ -95,44 +99,37 @@ class Envoy:
         return await self._ask("POST", path)
 
     async def _ask(self, method: str, path: str) -> httpx.Response | None:
-        if self.admin_port is None and not self._find_admin():
-            return None
         try:
-            return await self._client.request(method, f"http://127.0.0.1:{self.admin_port}{path}")
+            return await self._client.request(method, path)
         except httpx.HTTPError:
             return None
 
-    def _find_admin(self) -> bool:
-        try:
-            self.admin_port = int(self._admin_file.read_text().rpartition(":")[2])
-        except (OSError, ValueError):
-            return False
-        return True
+
+def admin_socket(pid: int) -> str:
+    """Where an Envoy's admin interface listens, short however deep its folder lies."""
+    return f"/proc/{pid}/cwd/{ADMIN_SOCKET}"
 
 
 async def start(binary: Path, *, bootstrap: Path, state: Path, concurrency: int) -> Envoy:
     """Must be called from the main thread: Linux ties the death signal to the thread that forks."""
-    admin_file = state / "admin-address"
-    admin_file.unlink(missing_ok=True)
     process = await asyncio.create_subprocess_exec(
-        str(binary),
+        str(binary.absolute()),
         "--config-path",
-        str(bootstrap),
+        str(bootstrap.absolute()),
         "--disable-hot-restart",
         "--concurrency",
         str(concurrency),
-        "--admin-address-path",
-        str(admin_file),
         "--log-level",
         "warning",
         "--log-path",
-        str(state / "envoy.log"),
+        str((state / "envoy.log").absolute()),
+        cwd=state,
         stdin=asyncio.subprocess.DEVNULL,
         # Ctrl-C in a terminal reaches the launcher only, which then drains.
         start_new_session=True,
         preexec_fn=_die_with(os.getpid()),
     )
-    return Envoy(process, admin_file)
+    return Envoy(process)
 
 
 def _die_with(parent: int) -> Any:

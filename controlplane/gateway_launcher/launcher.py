@@ -149,7 +149,7 @@ class Launcher:
             {
                 "pid": os.getpid(),
                 "envoy_pid": running.pid,
-                "admin_port": running.admin_port,
+                "admin_socket": envoy.admin_socket(running.pid),
                 "listen_address": self._settings.listen_address,
                 "listen_port": self._settings.listen_port,
                 "node_id": self._settings.node_id,

@@ -279,9 +279,9 @@ class Gateway:
             yield client
 
     async def admin(self, path: str) -> httpx.Response:
-        await until(lambda: self.run["admin_port"], "the admin's port is known")
-        async with httpx.AsyncClient(trust_env=False) as client:
-            return await client.get(f"http://127.0.0.1:{self.run['admin_port']}{path}")
+        transport = httpx.AsyncHTTPTransport(uds=self.run["admin_socket"])
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.get(f"http://envoy{path}")
 
     async def kill(self) -> None:
         """kill -9 of the launcher; Envoy goes with it."""

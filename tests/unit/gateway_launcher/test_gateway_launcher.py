@@ -23,9 +23,9 @@ COMPLETE = (
 )
 
 
-def test_the_admin_listens_on_loopback_and_the_token_is_in_the_metadata() -> None:
+def test_the_admin_has_no_port_and_the_token_is_in_the_metadata() -> None:
     config = bootstrap(parse(COMPLETE), token="secret", local_port=5)
-    assert config["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+    assert config["admin"]["address"] == {"pipe": {"path": "admin.sock", "mode": 0o600}}
     assert config["node"] == {
         "id": "gtw_1",
         "cluster": "gateway",

@@ -89,6 +89,22 @@ def test_a_session_changes_nothing_without_its_csrf_token(admin: User) -> None:
     assert response["Content-Type"] == "application/problem+json"
 
 
+def test_a_session_with_its_csrf_token_may_send_an_idempotency_key(admin: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin)
+    client.get("/")  # a page sets the cookie
+    headers = {
+        "X-CSRFToken": client.cookies["csrftoken"].value,
+        "Idempotency-Key": "the-first",
+    }
+    answers = [
+        client.post("/api/v1/teams", body, content_type="application/json", headers=headers)
+        for body in ({"name": "risk"}, {"name": "risk"}, {"name": "fraud"})
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201, 422]
+    assert answers[1].headers["Idempotency-Replayed"] == "true"
+
+
 def test_a_token_needs_no_csrf_token(admin: User) -> None:
     client = Client(enforce_csrf_checks=True)
     response = client.post(

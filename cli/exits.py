@@ -16,6 +16,12 @@ class Exit(IntEnum):
     TIMEOUT = 5
 
 
+def of_rollback(rollout: Rollout) -> Exit:
+    """Rolling back while a rollout is under way takes that one back, which is what was asked."""
+    taken_back = rollout.is_decided and rollout.reason_code == "rolled-back"
+    return Exit.OK if taken_back else of_rollout(rollout)
+
+
 def of_rollout(rollout: Rollout) -> Exit:
     """A rollout that is under way and needs nobody is a success so far."""
     if rollout.is_decided or rollout.is_done:

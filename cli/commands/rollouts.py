@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from rich.text import Text
 from cli import session
 from cli.client import Client
 from cli.commands.registry import version_number
-from cli.exits import of_rollout
+from cli.exits import Exit, of_rollback, of_rollout
 from cli.output import (
     Format,
     Output,
@@ -87,7 +88,7 @@ def rollback(
         found = slipway.endpoint(endpoint, environment)
         target = int(to) if to and to.isdecimal() else to
         rollout = slipway.rollback(found.id, to=target, reason=reason)
-        _finish(slipway, rollout, wait=wait, timeout=timeout, output=output)
+        _finish(slipway, rollout, wait=wait, timeout=timeout, output=output, code=of_rollback)
 
 
 def status(
@@ -161,13 +162,18 @@ def _watch_lines(slipway: Client, endpoint: Endpoint, output: Format) -> None:
     before = ""
     for now, rollout in _looks(slipway, endpoint):
         line = rollout_line(rollout) if rollout else f"{now.name} {now.state}: {now.sentence}"
-        if line == before:
+        if (news := _without_countdown(line)) == before:
             continue
-        before = line
+        before = news
         if output is Format.JSON:
             print(json.dumps(_whole(now, rollout)), flush=True)
         else:
             out.print(Text(line))
+
+
+def _without_countdown(line: str) -> str:
+    """A log that gets a line for each second of a bake hides what happened."""
+    return re.sub(r"\d+ s left", "", line)
 
 
 def _looks(slipway: Client, endpoint: Endpoint) -> Iterator[tuple[Endpoint, Rollout | None]]:
@@ -178,7 +184,13 @@ def _looks(slipway: Client, endpoint: Endpoint) -> Iterator[tuple[Endpoint, Roll
 
 
 def _finish(
-    slipway: Client, rollout: Rollout, *, wait: bool, timeout: float, output: Format
+    slipway: Client,
+    rollout: Rollout,
+    *,
+    wait: bool,
+    timeout: float,
+    output: Format,
+    code: Callable[[Rollout], Exit] = of_rollout,
 ) -> None:
     if wait:
         rollout = _stay(slipway, rollout, timeout)
@@ -186,7 +198,7 @@ def _finish(
         as_json(rollout.raw)
     else:
         out.print(rollout_view(rollout))
-    raise typer.Exit(of_rollout(rollout))
+    raise typer.Exit(code(rollout))
 
 
 def _stay(slipway: Client, rollout: Rollout, timeout: float) -> Rollout:
@@ -206,8 +218,9 @@ def _stay(slipway: Client, rollout: Rollout, timeout: float) -> Rollout:
     said: set[str] = set()
 
     def line(now: Rollout) -> None:
-        if (text := rollout_line(now)) not in said:
-            said.add(text)
+        text = rollout_line(now)
+        if (news := _without_countdown(text)) not in said:
+            said.add(news)
             err.print(Text(text))
 
     return slipway.wait(rollout.id, timeout=timeout, until=over, seen=line)

@@ -137,6 +137,23 @@ def test_rollback_names_a_version_by_its_number(api: FakeSlipway, slipway: Slipw
     assert json.loads(post.content) == {"to": 1, "reason": "Worse."}
 
 
+def test_rolling_back_what_is_under_way_is_a_success(api: FakeSlipway, slipway: Slipway) -> None:
+    api.endpoints = [endpoint()]
+    reason = {"code": "rolled-back", "message": "The endpoint was rolled back."}
+    api.story = [rollout("settling", "Draining.", outcome="reverted", reason=reason)]
+    assert slipway("rollback", "tumour").code == 0
+    reason["code"] = "smoke-failed"
+    assert slipway("rollback", "tumour").code == 4
+
+
+def test_a_log_gets_one_line_for_a_bake_and_not_one_a_second(
+    api: FakeSlipway, slipway: Slipway
+) -> None:
+    baking = [rollout("stepping", f"Baking version 2: {left} s left.") for left in (3, 2, 1)]
+    api.story = [*baking, done("promoted")]
+    assert slipway("deploy", "tumour", "--version", "2").err.count("Baking") == 1
+
+
 def test_the_verbs_of_a_rollout_are_those_of_the_api(api: FakeSlipway, slipway: Slipway) -> None:
     assert slipway("rollouts", "pause", "rol_1").code == 0
     assert slipway("rollouts", "abort", "rol_1", "--reason", "Enough.").code == 0

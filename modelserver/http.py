@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Mapping[bytes, bytes]
 
 BODY_SECONDS = 30.0
+LINGER_SECONDS = 2.0
 SMOKE_HEADER = b"x-slipway-smoke"
 TELEMETRY_PATH = "/telemetry/v1/report"
 
@@ -59,6 +61,8 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    unread: bool = False
+    """The rest of the body is still on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ class HttpApp:
         token: str,
         max_body_bytes: int,
         body_seconds: float = BODY_SECONDS,
+        linger_seconds: float = LINGER_SECONDS,
     ) -> None:
         self._plane = plane
         self._telemetry = telemetry
@@ -127,6 +132,7 @@ class HttpApp:
         self._token = token
         self._max_body_bytes = max_body_bytes
         self._body_seconds = body_seconds
+        self._linger_seconds = linger_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -156,6 +162,10 @@ class HttpApp:
             telemetry.answered(
                 f"{answer.status // 100}xx", time.perf_counter() - started, code=code
             )
+        if answer.unread:
+            if b"expect" not in headers:  # who asked first sends nothing more
+                await self._linger(receive)
+            await send({"type": "http.response.body", "body": b""})
 
     async def _respond(
         self, target: Target, scope: Scope, headers: Headers, receive: Receive
@@ -241,6 +251,16 @@ class HttpApp:
                 return b"".join(chunks)
             message = await receive()
 
+    async def _linger(self, receive: Receive) -> None:
+        """Throw away what still arrives until the client has left, for a moment. A connection that
+        is closed over unread bytes is reset, and the gateway then reports that instead of what we
+        answered."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._linger_seconds):
+                message = await receive()
+                while message["type"] == "http.request" and message.get("more_body"):
+                    message = await receive()
+
     def _limited(self, body: bytes) -> bytes:
         if len(body) > self._max_body_bytes:
             raise self._too_large()
@@ -267,7 +287,8 @@ class HttpApp:
             headers = ((b"www-authenticate", b"Bearer"),)
         elif isinstance(problem, TooLarge | TooSlow):
             headers = ((b"connection", b"close"),)  # the rest of the body is not worth reading
-        return _json(status, {"error": problem.message}, *headers), problem.code
+        answer = _json(status, {"error": problem.message}, *headers)
+        return answer._replace(unread=isinstance(problem, TooLarge)), problem.code
 
     async def _send(self, send: Send, answer: Answer) -> None:
         headers = [_JSON, (b"content-length", str(len(answer.body)).encode()), *answer.headers]
@@ -276,7 +297,7 @@ class HttpApp:
                 (b"connection", b"close")
             )  # a kept connection would meet a closed door later
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": answer.unread})
 
 
 def _require_json(headers: Headers) -> None:

@@ -130,6 +130,21 @@ def test_an_announced_large_body_is_refused_before_it_is_sent(replica: Replica) 
     assert b"100 Continue" not in answer
 
 
+def test_a_large_body_that_comes_all_the_same_is_answered_and_not_reset(replica: Replica) -> None:
+    size = 30 * 1024 * 1024
+    head = (
+        f"POST {INFER} HTTP/1.1\r\nHost: replica\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {size}\r\n\r\n"
+    )
+    with socket.create_connection(
+        (replica.announced["address"], replica.announced["port"])
+    ) as connection:
+        connection.sendall(head.encode())
+        connection.sendall(b" " * size)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
 def test_an_unannounced_large_body_is_refused_while_it_streams(client: httpx.Client) -> None:
     chunk = b" " * (1024 * 1024)
     answer = client.post(

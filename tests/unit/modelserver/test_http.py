@@ -47,6 +47,7 @@ class Server:
             token="right",
             max_body_bytes=max_body_bytes,
             body_seconds=body_seconds,
+            linger_seconds=0.01,
         )
 
     def ask(self, method: str, path: str, *messages: object, **headers: str) -> Said | None:
@@ -78,7 +79,7 @@ class Server:
         )
         if not sent:
             return None
-        start, body = sent
+        start, body, *_ = sent
         return Said(start["status"], dict(start["headers"]), orjson.loads(body["body"]))
 
     def report(self) -> Report:

@@ -9,8 +9,6 @@ secrets/audit         32 bytes: encrypts the payloads of audit events
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import os
 import secrets
 from pathlib import Path
@@ -18,6 +16,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.errors import Broken
+from wire import manifest, tokens
 
 _KEY_BYTES = 32
 
@@ -48,14 +47,13 @@ class KeyStore:
         return Ed25519PrivateKey.from_private_bytes(self.raw("signing"))
 
     def trust(self) -> str:
-        """The public half of the signing key, raw and in base64, as replicas take it."""
-        return base64.b64encode(self.signing_key().public_key().public_bytes_raw()).decode()
+        """The public half of the signing key, as replicas take it."""
+        return manifest.trust_text(self.signing_key().public_key())
 
     def telemetry_token(self, release_id: str, replica_id: str) -> str:
-        """HMAC(release secret, replica id): held by the replica, recomputed by the collector."""
-        release_secret = hmac.digest(self.raw("release"), release_id.encode(), "sha256")
-        token = hmac.digest(release_secret, replica_id.encode(), hashlib.sha256)
-        return base64.urlsafe_b64encode(token).decode().rstrip("=")
+        """HMAC(release secret, replica id): held by the replica, derived again by the collector."""
+        secret = tokens.release_secret(self.raw("release"), release_id)
+        return tokens.telemetry_token(secret, replica_id)
 
     @staticmethod
     def _read(path: Path) -> bytes:

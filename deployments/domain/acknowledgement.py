@@ -48,7 +48,9 @@ class Judgement:
 
 def parse_version(version_info: str) -> int | None:
     """The generation that a poll names. What we never served (no number) counts as nothing."""
-    return int(version_info) if version_info.isascii() and version_info.isdigit() else None
+    plain = version_info.isascii() and version_info.isdigit()
+    # Longer than any number that a database counts to.
+    return int(version_info) if plain and len(version_info) < 19 else None
 
 
 def hear(state: PollState, named: int | None, current: int) -> Judgement:

@@ -70,9 +70,14 @@ def parse_poll(type_url: str, body: bytes) -> Poll:
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         raise BadPoll("not a discovery request of a gateway") from problem
-    if not all(isinstance(each, str) for each in (poll.node_id, poll.token, poll.version_info)):
-        raise BadPoll("node id, token and version are texts")
+    # Half a character, for one, is a text that has no bytes to compare.
+    if not all(map(_is_plain, (poll.node_id, poll.token, poll.version_info))):
+        raise BadPoll("node id, token and version are plain texts")
     return poll
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str) and value.isascii()
 
 
 async def send_snapshot(send: Send, type_url: str, snapshot: Snapshot) -> None:

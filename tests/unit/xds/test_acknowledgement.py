@@ -112,7 +112,7 @@ def test_a_gateway_that_names_what_is_newer_than_ours_is_served_ours() -> None:
     assert hear(PollState(), 9, 5).answer is Answer.SERVE
 
 
-@pytest.mark.parametrize("text", ["", "abc", "-1", "1.0", "٣", "0x1"])
+@pytest.mark.parametrize("text", ["", "abc", "-1", "1.0", "٣", "0x1", "9" * 19])
 def test_what_is_no_generation_counts_as_nothing(text: str) -> None:
     assert parse_version(text) is None
 

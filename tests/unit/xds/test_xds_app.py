@@ -180,6 +180,7 @@ async def test_mallory_gets_nothing(xds: Xds, body: bytes) -> None:
         b"\xff",
         b"[" * 100_000,
         request(token=5),
+        request(token="\ud800"),
         b"x" * (polls.MAX_BODY + 1),
     ],
     ids=lambda body: repr(body[:20]),

@@ -43,7 +43,9 @@ class Fields:
 
     def text(self, name: str, *, longest: int = DEFAULT_TEXT, empty: bool = False) -> str:
         value = self.take(name)
-        if not isinstance(value, str) or len(value) > longest or (not value and not empty):
+        # A database cannot keep a NUL; whoever sends one means mischief.
+        plain = isinstance(value, str) and len(value) <= longest and "\x00" not in value
+        if not isinstance(value, str) or not plain or (not value and not empty):
             raise self.refusal(f"has a `{name}` that is not a text of at most {longest} characters")
         return value
 

@@ -62,8 +62,8 @@ def check(path: Path) -> dict[str, object]:
     _check_formally(blob)
     return {
         "ir_version": model.ir_version,
-        "opsets": {_domain(each.domain): each.version for each in model.opset_import},
-        "producer": f"{model.producer_name} {model.producer_version}".strip()[:200],
+        "opsets": {_printable(_domain(each.domain), 60): each.version for each in model.opset_import},
+        "producer": _printable(f"{model.producer_name} {model.producer_version}".strip(), 200),
         "nodes": sum(1 for each in messages if each.DESCRIPTOR.name == "NodeProto"),
     }
 
@@ -242,8 +242,11 @@ def _domain(name: str) -> str:
 
 
 def _shown(name: str) -> str:
-    printable = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return f"`{printable[:60]}`"
+    return f"`{_printable(name, 60)}`"
+
+
+def _printable(text: str, longest: int) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:longest])
 
 
 def answer(path: Path, look: Callable[[Path], dict[str, object]] = check) -> tuple[int, str]:

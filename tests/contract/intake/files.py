@@ -214,6 +214,24 @@ def fails_when_run() -> bytes:
     return model([shaping], initializers=[five]).SerializeToString()
 
 
+def named_with_a_nul() -> bytes:
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x\x00"], ["y"])],
+        "graph",
+        [helper.make_tensor_value_info("x\x00", FLOAT, [None, 3])],
+        [helper.make_tensor_value_info("y", FLOAT, [None, 3])],
+    )
+    imports = [helper.make_opsetid("", 21)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=10).SerializeToString()
+
+
+def produced_by_a_nul() -> bytes:
+    made = model([node("Relu")])
+    made.producer_name = "a\x00b"
+    made.opset_import.append(helper.make_opsetid("un\x00used", 1))
+    return made.SerializeToString()
+
+
 def no_input() -> bytes:
     graph = helper.make_graph(
         [helper.make_node("Constant", [], ["y"], value_float=1.0)],
@@ -248,6 +266,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a format of the future": (future_ir, "model:unsupported-ir-version"),
     "an operator that does not exist": (unknown_operator, "model:invalid"),
     "an output of the wrong type": (wrong_types, "model:invalid"),
+    "an input that no database can name": (named_with_a_nul, "model:unsupported-signature"),
     "no input": (no_input, "model:unsupported-input"),
     "a graph that needs 100 GB": (needs_100_gigabytes, "model:needs-too-much-memory"),
     "a model that fails on one row": (fails_when_run, "model:run-failed"),

@@ -56,6 +56,12 @@ def test_it_accepts_a_model_and_reports_what_it_is(upload: Callable[[bytes], Pat
     assert accepted.report["nodes"] == 1
 
 
+def test_what_a_model_says_of_itself_can_be_stored(upload: Callable[[bytes], Path]) -> None:
+    report = intake.accept(upload(files.produced_by_a_nul())).report
+    assert report["producer"] == "a?b"
+    assert "\x00" not in "".join(report["opsets"])
+
+
 def test_a_model_that_answers_nan_is_a_model(upload: Callable[[bytes], Path]) -> None:
     assert intake.accept(upload(files.answers_nan())).digest.startswith("sha256:")
 

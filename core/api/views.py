@@ -42,6 +42,10 @@ class ApiView(APIView):
         if "%00" in query or "\x00" in query:
             raise Malformed("The query holds a NUL character.", code="invalid_parameter")
         super().initial(request, *args, **kwargs)
+        if query and request.method in WRITES:
+            # No change takes any. One that is ignored would be done otherwise than it was meant.
+            name = next(iter(request.query_params), "")[:40]
+            raise Malformed(f"There is no parameter {name!r} here.", code="unknown_parameter")
         if request.method == "POST" and hasattr(self, "post"):
             # DRF looks the handler up on the instance: what it finds there is the guarded one.
             guarded = partial(idempotency.run_once, self, getattr(self, "post"))  # noqa: B009

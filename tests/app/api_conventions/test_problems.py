@@ -95,6 +95,12 @@ def test_every_wrong_place_is_pointed_at(admin_api: Api) -> None:
     }
 
 
+def test_a_change_is_not_made_with_a_parameter_ignored(admin_api: Api) -> None:
+    answer = admin_api.post("/teams?dry_run=true", {"name": "risk"})
+    assert refused_with(answer, 400, "unknown_parameter")
+    assert admin_api.get("/teams").json()["items"] == []
+
+
 def test_an_unknown_field_is_an_error_and_not_ignored(admin_api: Api) -> None:
     response = admin_api.post("/teams", {"name": "risk", "owner~/x": "alice"})
     assert refused_with(response, 422, "unknown_field")

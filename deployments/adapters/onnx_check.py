@@ -62,7 +62,9 @@ def check(path: Path) -> dict[str, object]:
     _check_formally(blob)
     return {
         "ir_version": model.ir_version,
-        "opsets": {_printable(_domain(each.domain), 60): each.version for each in model.opset_import},
+        "opsets": {
+            _printable(_domain(each.domain), 60): each.version for each in model.opset_import
+        },
         "producer": _printable(f"{model.producer_name} {model.producer_version}".strip(), 200),
         "nodes": sum(1 for each in messages if each.DESCRIPTOR.name == "NodeProto"),
     }

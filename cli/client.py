@@ -139,7 +139,7 @@ class Client:
             if item.get("name") == name:
                 return Endpoint.of(self.get(f"/endpoints/{item['id']}"))
         body = {
-            "code": "not_found",
+            "code": "endpoint:not-found",
             "detail": f"There is no endpoint {name} in {environment}.",
             "help": f"slipway deploy {name} --environment {environment}",
         }

@@ -7,7 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
+from cli.exits import Exit
+from cli.main import app
 from controlplane.config import Config
 from controlplane.config_reference import PAGE, page
 from controlplane.problem_pages import groups, parse
@@ -94,3 +98,15 @@ def test_every_variable_that_anything_reads_is_documented() -> None:
     # Beginnings of names, of which the whole is documented.
     parts = {"SLIPWAY_GATEWAY_PORT", "SLIPWAY_GATEWAY", "SLIPWAY_DATABASE"}
     assert named - documented - parts == set()
+
+
+def test_every_command_and_exit_code_is_documented() -> None:
+    page = (REFERENCE / "cli.md").read_text()
+    program = typer.main.get_command(app)
+    assert isinstance(program, TyperGroup)
+    for name, command in program.commands.items():
+        inner = command.commands if isinstance(command, TyperGroup) else {"": None}
+        for verb in inner:
+            assert name in page
+            assert not verb or f"slipway {name} {verb}" in page or f"`{verb}`" in page
+    assert {int(code) for code in re.findall(r"^\| (\d) \|", page, re.MULTILINE)} == set(Exit)

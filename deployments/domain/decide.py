@@ -98,9 +98,11 @@ def _go_on(spec: Spec, was: Status, world: World) -> Decision:
 
 
 def _ask_gateways(status: Status, world: World, note: str) -> Decision:
-    """The new desired state is committed; the gateways derive their configuration from it."""
+    """The new desired state is committed; the gateways derive their configuration from it. Where
+    they run it already, as with a release that still drains, no acknowledgement comes to wake the
+    loop: so it looks again at once."""
     asked = wait(status, world.now, Block(Waiting.GATEWAY))
-    return replace(asked, note=note)
+    return replace(asked, note=note, again_in=0)
 
 
 def _split_note(split: Split) -> str:

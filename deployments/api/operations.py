@@ -35,8 +35,7 @@ class Operations(ApiView):
 
     @extend_schema(parameters=PAGE_PARAMETERS, responses={200: page_of(OperationShape)})
     def get(self, request: Request) -> Response:
-        rows = gate.operations(self.actor).select_related("rollout__endpoint__model")
-        return page(request, rows, _show)
+        return page(request, gate.operations(self.actor), _show)
 
 
 class OneOperation(ApiView):

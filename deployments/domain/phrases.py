@@ -55,7 +55,7 @@ def badge(spec: Spec, status: Status) -> Badge:
         return Badge.PAUSED
     if status.reason is not None:
         return Badge.STUCK
-    if status.waiting in (Waiting.EARLIER, Waiting.APPROVAL, Waiting.USER):
+    if status.waiting in (Waiting.EARLIER, Waiting.APPROVAL) or _asks_a_person(spec, status):
         return Badge.WAITING
     return Badge.BAKING if _baking(spec, status) else Badge.PROGRESSING
 
@@ -75,6 +75,8 @@ def sentence(
         return words.over()
     if status.phase is Phase.SETTLING:
         return f"{words.over()} {words.settling()}"
+    if spec.aborted:
+        return "The rollout is being aborted."
     if spec.paused:
         return "Paused. Resume the rollout to go on."
     if status.reason is not None:
@@ -162,7 +164,7 @@ class _Words:
                 return f"Waiting for approval to send traffic to {self.target}."
             case Waiting.ANALYSIS:
                 return f"Waiting for the result of the check{self._check()}."
-            case Waiting.USER:
+            case Waiting.USER if _asks_a_person(self.spec, self.status):
                 return "Waiting for a person to go on. Promote the rollout, or abort it."
         return "Waiting to start." if self.status.phase is Phase.PENDING else "Going on."
 
@@ -181,6 +183,8 @@ class _Words:
                 left = "" if self.now is None else f": {max(0, ceil(seconds - gone))} s left"
             case _:
                 return "Going on."
+        if self.spec.promoted_through >= self.status.step:
+            return "Going on."
         if not bake:
             return f"Waiting before the next step{left}."
         if self.spec.stable is None:
@@ -226,6 +230,17 @@ def _standstill(status: Status) -> str:
 
 def _by_people(status: Status) -> bool:
     return status.reason is not None and status.reason.code in _BY_PEOPLE
+
+
+def _asks_a_person(spec: Spec, status: Status) -> bool:
+    """Not from the moment that somebody has resumed or promoted it, although the status waits for
+    a person until the loop has taken note."""
+    if status.waiting is not Waiting.USER or spec.promoted_through >= status.step:
+        return False
+    match spec.steps[status.step : status.step + 1]:
+        case (Pause(None) | Analyse(),):
+            return status.phase is Phase.STEPPING
+    return False
 
 
 def _baking(spec: Spec, status: Status) -> bool:

@@ -74,7 +74,10 @@ def releases(actor: Actor) -> QuerySet[Release]:
 
 
 def operations(actor: Actor) -> QuerySet[Operation]:
-    return _of_endpoints(actor, "endpoint.read", Operation.objects.all(), "rollout__endpoint__")
+    rows = Operation.objects.select_related(
+        "rollout__target_release__version", "rollout__stable_release__version"
+    )
+    return _of_endpoints(actor, "endpoint.read", rows, "rollout__endpoint__")
 
 
 def model_for(actor: Actor, name: str) -> Model:
@@ -129,8 +132,7 @@ def release_for(actor: Actor, public_id: str) -> Release:
 
 
 def operation_for(actor: Actor, public_id: str) -> Operation:
-    rows = operations(actor).select_related("rollout__endpoint__model")
-    return _by_id(rows, public_id, Operation.PREFIX, "operation")
+    return _by_id(operations(actor), public_id, Operation.PREFIX, "operation")
 
 
 def _of_endpoints(actor: Actor, action: str, rows: QuerySet[R], path: str) -> QuerySet[R]:

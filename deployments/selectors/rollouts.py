@@ -66,8 +66,9 @@ def operation(actor: Actor, operation_id: str) -> OperationRow:
 
 def newest_operation(rollout_row: Rollout) -> Operation:
     """The one that the latest change of this rollout made."""
-    row = Operation.objects.select_related("rollout__endpoint__model").filter(rollout=rollout_row)
-    return row.order_by("-created_at", "-pk")[0]
+    row = Operation.objects.filter(rollout=rollout_row).order_by("-created_at", "-pk")[0]
+    row.rollout = rollout_row
+    return row
 
 
 def rollout_rows(actor: Actor) -> QuerySet[Rollout]:
@@ -137,7 +138,9 @@ def operation_row(row: Operation) -> OperationRow:
         progress=Progress(
             done=progress.steps_done(steps),
             total=len(steps),
-            message=phrases.sentence(spec, status, now=clock.timestamp()),
+            message=phrases.sentence(
+                spec, status, names=_names(rollout_row), now=clock.timestamp()
+            ),
         ),
         target=Target("rollout", rollout_row.public_id),
         result={"outcome": str(status.outcome), "phase": str(status.phase)} if succeeded else None,
@@ -152,15 +155,11 @@ def _status_card(row: Rollout, spec: Spec, status: Status) -> StatusCard:
     if status.waiting is Waiting.REPLICAS:
         ready = getattr(row, "target_ready", 0)
         world = World(now, replicas={spec.target: ReplicaCounts(present=ready, ready=ready)})
-    numbers = {row.target_release_id: row.target_release.version.number}
-    if row.stable_release:
-        numbers[row.stable_release.pk] = row.stable_release.version.number
-    names = progress.version_names(numbers)
     return StatusCard(
         phase=str(status.phase),
         outcome=str(status.outcome),
         badge=str(phrases.badge(spec, status)),
-        sentence=phrases.sentence(spec, status, world, names=names, now=now),
+        sentence=phrases.sentence(spec, status, world, names=_names(row), now=now),
         step=status.step,
         steps=tuple(
             StepRow(step.kind, step.label, str(step.state)) for step in progress.steps(spec, status)
@@ -170,6 +169,11 @@ def _status_card(row: Rollout, spec: Spec, status: Status) -> StatusCard:
         since=datetime.fromtimestamp(status.since, UTC),
         reason=_reason_row(status),
     )
+
+
+def _names(row: Rollout) -> dict[str, str]:
+    releases = [row.target_release, *([row.stable_release] if row.stable_release else [])]
+    return progress.version_names({each.pk: each.version.number for each in releases})
 
 
 def _disabled(actor: Actor, row: Rollout, spec: Spec, status: Status) -> dict[str, str]:

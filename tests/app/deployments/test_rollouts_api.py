@@ -80,6 +80,18 @@ def test_an_operation_ends_as_its_rollout_ends(site: Site, deployer: Api) -> Non
     assert [item["id"] for item in listed] == [operation["id"]]
 
 
+def test_an_operation_is_told_in_the_words_of_its_rollout(site: Site, deployer: Api) -> None:
+    site.finish(row_of(start(deployer)))
+    answer = start(deployer, 2)
+    row = row_of(answer)
+    site.baking(row)
+    message = deployer.get(f"/operations/{answer.json()['id']}").json()["progress"]["message"]
+    sentence = deployer.get(f"/rollouts/{row.public_id}").json()["status"]["sentence"]
+    for text in (message, sentence):
+        assert text.startswith("Baking version 2")
+        assert text.endswith("version 1 is kept warm.")
+
+
 def test_waiting_for_an_operation_is_bounded(site: Site, deployer: Api) -> None:
     operation = start(deployer).json()
     answer = deployer.get(f"/operations/{operation['id']}?wait=0")

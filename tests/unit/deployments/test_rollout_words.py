@@ -219,6 +219,22 @@ def test_the_bake_of_a_first_deployment_keeps_nothing_warm() -> None:
     assert sentence(first, BAKING, names=NAMES, now=NOW) == "Baking version 2: 20 s left."
 
 
+def test_what_a_person_has_just_asked_for_is_told_before_the_loop_has_taken_note() -> None:
+    asking = replace(SPEC, steps=compile_steps(BlueGreen(30, pause_before_switch=True)))
+    asked = replace(EXPOSED, phase=Phase.STEPPING, step=0, waiting=Waiting.USER)
+    assert "Promote the rollout, or abort it." in sentence(asking, asked)
+    assert badge(asking, asked) is Badge.WAITING
+    for resumed in (
+        (SPEC, replace(BAKING, waiting=Waiting.USER)),
+        (replace(asking, promoted_through=0), asked),
+        (replace(SPEC, promoted_through=1), BAKING),
+    ):
+        assert sentence(*resumed, now=NOW) == "Going on."
+        assert badge(*resumed) in (Badge.BAKING, Badge.PROGRESSING)
+    aborted = replace(SPEC, aborted=True)
+    assert sentence(aborted, BAKING, now=NOW) == "The rollout is being aborted."
+
+
 @pytest.mark.parametrize("status", [PENDING, PROVISIONING, EXPOSED, BAKING, PROMOTED])
 @pytest.mark.parametrize("waiting_for", list(Waiting))
 def test_every_sentence_ends_with_a_full_stop(status: Status, waiting_for: Waiting) -> None:

@@ -110,3 +110,13 @@ def test_every_command_and_exit_code_is_documented() -> None:
             assert name in page
             assert not verb or f"slipway {name} {verb}" in page or f"`{verb}`" in page
     assert {int(code) for code in re.findall(r"^\| (\d) \|", page, re.MULTILINE)} == set(Exit)
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in tracked("*.md")
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
+        if not (path.parent / target).exists()
+    ]
+    assert broken == []

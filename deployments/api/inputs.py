@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from core.api.fields import JSONObject, Number, OneOf, Text, Truth, Whole
 from core.api.serializers import StrictSerializer
+from deployments.domain import naming
 from deployments.models import Host, Model
 from deployments.services.hosts import MAX_CAPACITY
 from deployments.services.models import LONGEST_DESCRIPTION
@@ -20,7 +21,7 @@ class Name(serializers.RegexField):
     """Text that may be a name; which names are reserved is the service's business."""
 
     def __init__(self) -> None:
-        super().__init__(_NAME, max_length=60)
+        super().__init__(_NAME, max_length=naming.LONGEST, error_messages={"invalid": naming.FORM})
 
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):

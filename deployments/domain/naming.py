@@ -7,6 +7,10 @@ import re
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _RESERVED = frozenset({"versions", "ready", "infer", "health", "live", "models", "new", "none"})
 LONGEST = 60
+FORM = (
+    "A name has lower-case letters, digits and hyphens, and begins and ends with a letter or a"
+    " digit."
+)
 
 
 def problem_with(name: str, *, longest: int = LONGEST) -> str | None:
@@ -14,10 +18,7 @@ def problem_with(name: str, *, longest: int = LONGEST) -> str | None:
     if len(name) > longest:
         return f"A name has at most {longest} characters."
     if not _NAME.fullmatch(name):
-        return (
-            "A name has lower-case letters, digits and hyphens, and begins and ends with a letter"
-            " or a digit."
-        )
+        return FORM
     if name in _RESERVED:
         return f"The name {name!r} is reserved."
     return None

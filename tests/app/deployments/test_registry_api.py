@@ -227,3 +227,9 @@ def test_a_file_field_must_be_a_file(alice_api: Api, tumour: Model, sandbox: Fak
     answer = alice_api.post(VERSIONS, body, content_type="multipart/form-data; boundary=edge")
     assert answer.status_code == 422
     assert sandbox.seen == []
+
+
+def test_a_name_that_cannot_be_one_is_refused_with_what_a_name_may_be(alice_api: Api) -> None:
+    answer = alice_api.post("/models", {"name": "My Model", "team": "risk"})
+    assert refused_with(answer, 422, "invalid")
+    assert "lower-case letters, digits and hyphens" in answer.json()["detail"]

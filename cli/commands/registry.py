@@ -37,7 +37,12 @@ def push(
     with session.client() as slipway:
         if team:
             _ensure_model(slipway, model, team, task)
-        version = _upload(slipway, model, path, named, description)
+        try:
+            version = _upload(slipway, model, path, named, description)
+        except ApiProblem as problem:
+            if problem.code == "model:not-found":
+                problem.help = f"slipway push {path} --model {model} --team TEAM creates it."
+            raise
     if output is Format.JSON:
         as_json(version.raw)
         return

@@ -113,6 +113,14 @@ def test_a_push_creates_the_model_only_when_a_team_is_named(
     assert json.loads(ended.out)["number"] == 1
 
 
+def test_a_push_to_no_model_says_how_to_make_one(
+    api: FakeSlipway, slipway: Slipway, onnx: str
+) -> None:
+    api.answers = [problem(404, "model:not-found", "There is no model 'tumour'.")]
+    ended = slipway("push", onnx, "-m", "tumour")
+    assert (ended.code, "--team TEAM creates it" in ended.err) == (1, True)
+
+
 def test_a_team_can_be_made_and_is_listed(api: FakeSlipway, slipway: Slipway) -> None:
     assert "slipway teams create" in slipway("teams", "list").out
     made = slipway("teams", "create", "risk", "--title", "Risk and fraud")

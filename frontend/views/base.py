@@ -33,6 +33,7 @@ _STATUS: tuple[tuple[type[ControlPlaneError], HTTPStatus], ...] = (
     (errors.Stale, HTTPStatus.CONFLICT),
     (errors.TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (errors.TooMany, HTTPStatus.TOO_MANY_REQUESTS),
+    (errors.Malformed, HTTPStatus.BAD_REQUEST),
     (errors.Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
@@ -48,6 +49,7 @@ def page(action: str, *methods: str) -> Callable[[View], View]:
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
                 authorize.require_anywhere(actor_of(request), action)
+                _refuse_nul(request)
                 return view(request, *args, **kwargs)
             except errors.NotSignedIn:
                 return _to_login(request)
@@ -57,6 +59,15 @@ def page(action: str, *methods: str) -> Callable[[View], View]:
         return declares(action)(never_cache(require_http_methods(allowed)(guarded)))
 
     return decorate
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """No text of ours holds a NUL, and PostgreSQL takes a query with one for an error of ours."""
+    values = (
+        value for form in (request.GET, request.POST) for each in form.lists() for value in each[1]
+    )
+    if "\x00" in request.path or any("\x00" in value for value in values):
+        raise errors.Malformed("The request holds a character that no name or text may hold.")
 
 
 def actor_of(request: HttpRequest) -> Actor:

@@ -170,3 +170,8 @@ def test_choosing_a_theme_leads_nowhere_else(site: Site) -> None:
     )
     assert answer["Location"] == "/"
     assert browser(None).post("/settings/theme", {"theme": "pink"}).status_code == 400
+
+
+@pytest.mark.parametrize("address", ["/endpoints/%00/x", "/models/a%00", "/?environment=%00"])
+def test_a_nul_in_an_address_is_refused(site: Site, as_charlie: Client, address: str) -> None:
+    assert as_charlie.get(address).status_code == 400

@@ -96,12 +96,25 @@ def snapshot_knows(stack: Stack, version: int) -> bool:
     return kept.exists() and release in json.dumps(json.loads(kept.read_text()))
 
 
+def take(address: tuple[str, int]) -> socket.socket:
+    """The kernel closes what a killed process held a moment after its end is known."""
+    taken: list[socket.socket] = []
+
+    def try_it() -> bool:
+        with suppress(OSError):
+            taken.append(socket.create_server(address))
+        return bool(taken)
+
+    eventually(try_it, what="the port of the killed web is free")
+    return taken[0]
+
+
 @contextmanager
 def web_kept_away(stack: Stack) -> Iterator[None]:
     """Killed, and its port taken by somebody who hangs up, so that it cannot come back inside."""
     with stack.supervisor_stopped():
         stack.kill("web")
-        squatter = socket.create_server(("127.0.0.1", httpx.URL(stack.web_url).port or 0))
+        squatter = take(("127.0.0.1", httpx.URL(stack.web_url).port or 0))
     over = threading.Event()
 
     def hang_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.api.fields import JSONObject, Number, OneOf, Text, Truth, Whole
@@ -29,6 +30,14 @@ class Name(serializers.RegexField):
         return str(super().to_internal_value(data))
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer", "minimum": 1, "maximum": _LARGEST_NUMBER},
+            {"type": "string", "pattern": "^[ -~]{1,60}$"},
+        ]
+    }
+)
 class VersionChoice(serializers.Field[int | str, object, int | str, int | str]):
     """A version's number, or the name of an alias."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
@@ -22,11 +23,13 @@ from monitoring.selectors.traffic import (
 )
 
 
-def _totals() -> serializers.Serializer[Any]:
+@cache
+def _totals() -> type[serializers.Serializer[Any]]:
+    """One shape, although it stands in two places."""
     counts = {name: serializers.IntegerField() for name in ("requests", "errors", "client_errors")}
     rate = {"requests_per_second": serializers.FloatField()}
     quantiles = {name: serializers.FloatField(allow_null=True) for name in _QUANTILES}
-    return inline_serializer("TrafficTotals", {**counts, **rate, **quantiles})
+    return type(inline_serializer("TrafficTotals", {**counts, **rate, **quantiles}))
 
 
 def _series() -> serializers.Serializer[Any]:
@@ -43,7 +46,7 @@ def _series() -> serializers.Serializer[Any]:
             **wholes,
             **{name: column(serializers.FloatField()) for name in rates},
             **{name: column(serializers.FloatField(allow_null=True)) for name in _QUANTILES},
-            "totals": _totals(),
+            "totals": _totals()(),
         },
         many=True,
     )
@@ -69,14 +72,14 @@ def _markers() -> serializers.Serializer[Any]:
 # Made from names, because some of these are words of Python or of the serializers themselves.
 _QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 _SHAPE = inline_serializer(
-    "Traffic",
+    "TrafficReport",
     {
         "endpoint": serializers.CharField(),
         "from": serializers.DateTimeField(),
         "to": serializers.DateTimeField(),
         "step": serializers.IntegerField(),
         "summary": serializers.CharField(),
-        "totals": _totals(),
+        "totals": _totals()(),
         "series": _series(),
         "markers": _markers(),
     },

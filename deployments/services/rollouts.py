@@ -79,6 +79,7 @@ def start(
     serving = releases.serving_config(config)
     with transaction.atomic():
         endpoint, _ = Endpoint.objects.get_or_create(model=row, environment=place)
+        _lock(endpoint)
         wanted = _replicas(replicas, endpoint)
         release = releases.ensure(endpoint, chosen, serving, actor.user_id)
         _refuse_while_active(endpoint)
@@ -103,6 +104,7 @@ def roll_back(
     endpoint = _endpoint(actor, endpoint_id)
     authorize.require(actor, "endpoint.rollback", subjects.of_endpoint(endpoint))
     with transaction.atomic():
+        _lock(endpoint)
         active = endpoint.rollouts.filter(phase__in=(*Rollout.ACTIVE, "pending")).first()
         target = _rollback_target(endpoint, active, to)
         if active and target.pk == endpoint.stable_release_id:
@@ -337,6 +339,11 @@ def _endpoint(actor: Actor, endpoint_id: str) -> Endpoint:
     if row is None:
         raise NotFound("There is no such endpoint.", code="endpoint:not-found")
     return row
+
+
+def _lock(endpoint: Endpoint) -> None:
+    """Hold off the next promotion and see the last: what is live decides what is earlier."""
+    endpoint.refresh_from_db(from_queryset=Endpoint.objects.select_for_update())
 
 
 def _rollout(actor: Actor, rollout_id: str) -> Rollout:

@@ -13,6 +13,8 @@ from deployments.adapters import hosts
 from deployments.models import Artifact, Endpoint, Model, Rollout, Version
 from deployments.ports import HostSilent
 from deployments.selectors import endpoints, rollouts
+from deployments.services import rollouts as services
+from governance import authorize
 from governance.models import Team, User
 from tests.app.reconcile.conftest import SAMPLE, SIGNATURE, Site
 from tests.factories import people
@@ -203,6 +205,25 @@ def test_rolling_back_during_the_bake_is_one_call(site: Site, deployer: Api) -> 
     operation = deployer.get(f"/operations/{answer.json()['id']}").json()
     assert operation["status"] == "succeeded"
     assert site.shares == {1: 100}
+
+
+def test_a_rollback_that_meets_a_promotion_goes_back_from_what_is_live_then(
+    site: Site, deployer: Api
+) -> None:
+    site.finish(row_of(start(deployer)))
+    second = row_of(start(deployer, 2))
+    site.baking(second)
+    allowed = authorize.require
+
+    def promoted_meanwhile(*asked: Any) -> None:
+        allowed(*asked)
+        site.finish(second)
+
+    alice = actor(User.objects.get(username="alice"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authorize, "require", promoted_meanwhile)
+        back = services.roll_back(actor=alice, endpoint_id=second.endpoint_id)
+    assert back.target_release.version.number == 1
 
 
 def test_rolling_back_to_a_version_by_number(site: Site, deployer: Api) -> None:

@@ -51,7 +51,7 @@ def badge(spec: Spec, status: Status) -> Badge:
             return Badge.OBSERVED
         case Outcome.REVERTED:
             return Badge.REVERTED if _by_people(status) else Badge.FAILED
-    if spec.paused:
+    if spec.paused and not spec.aborted:
         return Badge.PAUSED
     if status.reason is not None:
         return Badge.STUCK

@@ -231,8 +231,9 @@ def test_what_a_person_has_just_asked_for_is_told_before_the_loop_has_taken_note
     ):
         assert sentence(*resumed, now=NOW) == "Going on."
         assert badge(*resumed) in (Badge.BAKING, Badge.PROGRESSING)
-    aborted = replace(SPEC, aborted=True)
+    aborted = replace(SPEC, aborted=True, paused=True)
     assert sentence(aborted, BAKING, now=NOW) == "The rollout is being aborted."
+    assert badge(aborted, BAKING) is Badge.BAKING
 
 
 @pytest.mark.parametrize("status", [PENDING, PROVISIONING, EXPOSED, BAKING, PROMOTED])

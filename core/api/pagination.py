@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
+from django.utils.dateparse import parse_datetime
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -70,7 +71,9 @@ def page(
 ) -> Response:
     """One page of `queryset` as `{"items", "next_cursor"}`, with a Link to the next.
 
-    Takes `limit` (1 to 200), `cursor`, and `sort` (the time field, or `-` before it).
+    Takes `limit` (1 to 200), `cursor`, `sort` (the time field, or `-` before it), `count=exact`,
+    and moments between which the rows lie, named after the time field: `created_after` and
+    `created_before`.
 
     Raises:
         Malformed: one of them is garbage.
@@ -93,6 +96,7 @@ def page_of_many(
     newest_first: bool = True,
 ) -> Response:
     """The same for rows that are better shown together, with one query for what all need."""
+    queryset = _between(request, queryset, time_field)
     limit = _limit(request.query_params.get("limit"))
     newest_first = _newest_first(request.query_params.get("sort"), time_field, newest_first)
     sign = "-" if newest_first else ""
@@ -102,6 +106,8 @@ def page_of_many(
     found = list(rows[: limit + 1])
     shown = found[:limit]
     answer: dict[str, Any] = {"items": show_all(shown), "next_cursor": None}
+    if _wants_count(request):
+        answer["count"] = queryset.count()
     headers = {}
     if len(found) > limit:
         last = shown[-1]
@@ -109,6 +115,38 @@ def page_of_many(
         address = replace_query_param(request.build_absolute_uri(), "cursor", answer["next_cursor"])
         headers["Link"] = f'<{address}>; rel="next"'
     return Response(answer, headers=headers)
+
+
+def range_names(time_field: str) -> tuple[str, str]:
+    """`created_at` is asked for by `created_after` and `created_before`."""
+    stem = time_field.removesuffix("_at")
+    return f"{stem}_after", f"{stem}_before"
+
+
+def _between(request: Request, queryset: QuerySet[Row], time_field: str) -> QuerySet[Row]:
+    for name, comparison in zip(range_names(time_field), ("gte", "lt"), strict=True):
+        if (text := request.query_params.get(name)) is not None:
+            queryset = queryset.filter(**{f"{time_field}__{comparison}": _moment(name, text)})
+    return queryset
+
+
+def _moment(name: str, text: str) -> datetime:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or not 1970 <= moment.year <= 9998:
+        raise Malformed(
+            f"`{name}` is a time such as 2026-01-31T12:00:00Z.", code="invalid_parameter"
+        )
+    return moment
+
+
+def _wants_count(request: Request) -> bool:
+    wanted = request.query_params.get("count")
+    if wanted not in (None, "exact"):
+        raise Malformed("`count` is exact, or left out.", code="invalid_parameter")
+    return wanted is not None
 
 
 def _beyond(cursor: Cursor, queryset: QuerySet[Any], time_field: str, newest_first: bool) -> Q:

@@ -103,3 +103,18 @@ def test_a_limit_is_a_number_from_1_to_200(admin_api: Api, limit: str) -> None:
 
 def test_a_list_is_sorted_by_nothing_else(admin_api: Api) -> None:
     assert refused_with(admin_api.get("/teams?sort=title"), 400, "invalid_sort")
+
+
+def test_a_list_can_begin_and_end_at_a_moment(admin_api: Api, seven: list[str]) -> None:
+    moment = Team.objects.get(name="team-3").created_at.isoformat().replace("+00:00", "Z")
+    assert walk(admin_api, f"/teams?limit=2&created_after={moment}") == seven[:4]
+    assert walk(admin_api, f"/teams?limit=2&created_before={moment}") == seven[4:]
+    assert refused_with(admin_api.get("/teams?created_after=now"), 400, "invalid_parameter")
+
+
+def test_a_list_counts_what_is_on_all_pages_when_asked(admin_api: Api, seven: list[str]) -> None:
+    first = admin_api.get("/teams?limit=3&count=exact").json()
+    second = admin_api.get(f"/teams?limit=3&count=exact&cursor={first['next_cursor']}").json()
+    assert first["count"] == second["count"] == len(seven)
+    assert "count" not in admin_api.get("/teams").json()
+    assert refused_with(admin_api.get("/teams?count=about"), 400, "invalid_parameter")

@@ -55,9 +55,10 @@ class Talking:
     def _listen(self) -> None:
         if self._process.stdout is None:
             return
-        for line in self._process.stdout:
-            if line.startswith(b"{"):
-                self.heard.put(json.loads(line))
+        with self._process.stdout as said:
+            for line in said:
+                if line.startswith(b"{"):
+                    self.heard.put(json.loads(line))
         self.heard.put(None)
 
 

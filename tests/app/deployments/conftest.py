@@ -66,7 +66,7 @@ def mallory_api(mallory: User) -> Api:
 
 @pytest.fixture
 def operator_api(db: None) -> Api:
-    user = people.person("olga")
+    user = people.person("bob")
     people.bind(user, "operator")
     return Api(token=people.token(user))
 

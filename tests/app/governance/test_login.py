@@ -189,3 +189,24 @@ def test_no_browser_keeps_the_pages_of_an_account(alice: User, page: str) -> Non
     client = Client()
     client.force_login(alice)
     assert "no-store" in client.get(f"/accounts/{page}")["Cache-Control"]
+
+
+def created(*arguments: str) -> dict[str, str]:
+    out = io.StringIO()
+    call_command("create_account", *arguments, stdout=out)
+    answer: dict[str, str] = json.loads(out.getvalue())
+    return answer
+
+
+def test_a_colleague_gets_an_account_a_role_and_a_link_to_come_in() -> None:
+    made, client = created("charlie", "--role", "viewer"), Client()
+    client.get(made["login_path"])
+    assert client.get("/api/v1/me").json()["username"] == "charlie"
+    assert [role["role"] for role in client.get("/api/v1/me").json()["roles"]] == ["viewer"]
+    with pytest.raises(CommandError, match="already"):
+        created("charlie")
+
+
+def test_a_machine_gets_an_account_that_never_signs_in() -> None:
+    assert "login_path" not in created("ci", "--service", "--role", "ml_engineer")
+    assert User.objects.get(username="ci").kind == User.Kind.SERVICE

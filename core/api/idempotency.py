@@ -53,7 +53,7 @@ def run_once(
     key = _key(request, required=view.idempotency == "required")
     if key is None:
         return handler(request, *args, **kwargs)
-    name = _name(view, request, key)
+    name = _name(request, key)
     fingerprint = view.idempotency_fingerprint(request)
     stored = _claim(name, fingerprint)
     if stored is not None:
@@ -114,10 +114,9 @@ def _key(request: Request, *, required: bool) -> str | None:
     return key
 
 
-def _name(view: ApiView, request: Request, key: str) -> str:
+def _name(request: Request, key: str) -> str:
     from core.api.views import principal_of  # noqa: PLC0415 - views are built on this module
 
-    del view
     parts = [principal_of(request), request.method, request._request.path, key]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -40,11 +40,6 @@ def endpoint(actor: Actor, endpoint_id: str) -> EndpointCard:
     return endpoint_card(actor, endpoint_rows(actor).get(pk=row.pk))
 
 
-def require_visible(actor: Actor, endpoint_id: str) -> None:
-    """Raises NotFound unless the actor may see this endpoint."""
-    gate.endpoint_for(actor, endpoint_id)
-
-
 def rollback_targets(actor: Actor, endpoint_id: str) -> list[ReleaseRow]:
     """Releases that were promoted once and are not live now, the newest first. Raises NotFound."""
     row = gate.endpoint_for(actor, endpoint_id)

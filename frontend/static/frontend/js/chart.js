@@ -13,6 +13,10 @@ function ink(name) {
   return colour;
 }
 
+// A line needs two ends: one second of traffic between two without any would not be seen.
+const lonely = (y) =>
+  y.map((value, index) => (value != null && y[index - 1] == null && y[index + 1] == null ? 5 : 0));
+
 function painted(figure, windowMs, narrow) {
   const [text, grid, line, marker, surface] = [
     "text-muted",
@@ -27,7 +31,8 @@ function painted(figure, windowMs, narrow) {
   return {
     data: figure.data.map((trace) => {
       const colour = ink(trace.meta.ink);
-      return { ...trace, line: { ...trace.line, color: colour }, marker: { color: colour } };
+      const dots = { color: colour, size: lonely(trace.y), line: { width: 0 } };
+      return { ...trace, mode: "lines+markers", line: { ...trace.line, color: colour }, marker: dots };
     }),
     layout: {
       ...layout,

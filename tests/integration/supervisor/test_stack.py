@@ -57,8 +57,18 @@ def test_the_printed_token_is_the_admins(slipway: RunningSlipway) -> None:
         assert client.me()["username"] == slipway.link["username"]
 
 
+def listens(url: str) -> bool:
+    try:
+        httpx.get(f"{url}/v2/health/live")
+    except httpx.TransportError:
+        return False
+    return True
+
+
 def test_every_gateway_answers_and_knows_no_model_yet(slipway: RunningSlipway) -> None:
     for url in slipway.gateways.values():
+        # Another test may just have killed it: then it comes back.
+        eventually(lambda url=url: listens(url), what=f"the gateway at {url} listens")
         assert httpx.get(f"{url}/v2/health/live").status_code == 200
         assert httpx.get(f"{url}/v2/models/none/ready").status_code == 404
 

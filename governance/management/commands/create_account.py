@@ -10,12 +10,15 @@ from django.db import transaction
 
 from core.errors import Refused
 from governance.domain.access import SYSTEM
+from governance.domain.catalogue import TokenScope
 from governance.domain.roles import Role
-from governance.services import accounts, login_links, members
+from governance.services import accounts, login_links, members, tokens
+
+FIRST = "first"
 
 
 class Command(BaseCommand):
-    help = "Make an account and print JSON: for a person, with a one-time login link."
+    help = "Make an account and print JSON: for a person a one-time login link, else a token."
     action = "system.operate"
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,7 +45,13 @@ def _create(options: dict[str, Any]) -> dict[str, str]:
         if options["role"]:
             members.grant(actor=SYSTEM, username=username, role=options["role"])
         answer = {"id": user.public_id, "username": username}
-        if not options["service"]:
+        if options["service"]:
+            # It never signs in, so this is the only way in; the role says what it opens.
+            issued = tokens.issue(
+                actor=SYSTEM, owner_id=user.pk, name=FIRST, scopes=[TokenScope.ADMIN]
+            )
+            answer["token"] = issued.text
+        else:
             link = login_links.make(actor=SYSTEM, username=username)
             answer["login_path"] = f"/accounts/link/{link}"
     return answer

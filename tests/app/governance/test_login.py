@@ -208,5 +208,8 @@ def test_a_colleague_gets_an_account_a_role_and_a_link_to_come_in() -> None:
 
 
 def test_a_machine_gets_an_account_that_never_signs_in() -> None:
-    assert "login_path" not in created("ci", "--service", "--role", "ml_engineer")
+    made = created("ci", "--service", "--role", "ml_engineer")
+    assert "login_path" not in made
+    bearer = {"authorization": f"Bearer {made['token']}"}
+    assert Client().get("/api/v1/me", headers=bearer).json()["username"] == "ci"
     assert User.objects.get(username="ci").kind == User.Kind.SERVICE

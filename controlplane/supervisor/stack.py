@@ -88,8 +88,9 @@ class Stack:
 
         self._open_page()
         self._join_gateways()
-        self._reporter.say("ready", seconds=self._elapsed(), **self._addresses())
+        # Before it is said: whoever hears it may look at once.
         self._write_state()
+        self._reporter.say("ready", seconds=self._elapsed(), **self._addresses())
 
     def _open_page(self) -> None:
         """The login link as soon as it works; the programs behind the page may take longer."""

@@ -2,3 +2,12 @@
 
 Its own program: it imports nothing of Django, and nothing else imports ONNX Runtime.
 """
+
+from __future__ import annotations
+
+import os
+
+# ONNX Runtime reports its use to its vendor and keeps a device id in the home folder, unless this
+# is set before it is imported; its own `disable_telemetry_events` comes too late for the id.
+# Nothing about a model or its traffic leaves a replica but by its report.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

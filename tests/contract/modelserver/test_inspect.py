@@ -66,3 +66,16 @@ def test_a_graph_that_needs_100_gigabytes_is_refused_in_words(tmp_path: Path) ->
 def test_a_model_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     code, said = inspected(MODELS / "tumour-1.onnx", tmp_path, "--max-seconds", "0.001")
     assert (code, said["code"]) == (3, "model:too-slow")
+
+
+def test_the_runtime_keeps_and_sends_nothing_about_its_use(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    artifact = MODELS / "tumour-1.onnx"
+    command = [sys.executable, "-c", RUN, "inspect", "--artifact", str(artifact)]
+    done = subprocess.run(
+        command, env={"HOME": str(home)}, cwd=tmp_path, capture_output=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert done.stderr == b""
+    assert list(home.rglob("*")) == []

@@ -120,6 +120,45 @@ class Config(BaseSettings):
         " allows them in production.",
     )
 
+    # Docker hosts
+    host_timeout_seconds: float = Field(
+        default=5.0, gt=0, description="How long a host may take to answer before it is silent."
+    )
+    allow_plain_tcp_hosts: bool = Field(
+        default=False,
+        description="Allow Docker Engines over TCP without TLS elsewhere than on loopback.",
+    )
+    base_image: str = Field(
+        default="slipway/modelserver:0.1.0",
+        description="The image that versions' images are built on; `make base-image` makes it.",
+    )
+    registry: str = Field(
+        default="",
+        description="`host:port/path` through which images reach hosts; empty: they are streamed"
+        " from the host that built them.",
+    )
+    build_seconds: float = Field(default=900.0, gt=0, description="How long one build may take.")
+    build_attempts: int = Field(
+        default=3, ge=1, description="How often a build that failed is tried."
+    )
+    build_heartbeat_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="How often a worker says that it still builds; after six times that, another"
+        " takes over.",
+    )
+    keep_images: int = Field(
+        default=5, ge=1, description="How many images of an endpoint are kept on each host."
+    )
+
+    # Inner connections
+    certificate_hours: float = Field(
+        default=72.0,
+        gt=0,
+        description="How long the certificates of gateways and replicas are good for. Renewed when"
+        " a third of it has passed.",
+    )
+
     # Gateways
     xds_hold_seconds: float = Field(
         default=20.0,

@@ -20,44 +20,39 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from wire.errors import ManifestRefused, Unreadable
 from wire.fields import Fields
+from wire.serving import ServingConfig
 from wire.signature import Signature
 
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 4 * 1024 * 1024
 CLOCK_SKEW = 60.0  # seconds that a replica's clock may be behind the control plane's
 # Keeps a signature made for one purpose from being accepted for another one of the same key.
-_PURPOSE = b"slipway release manifest 1\n"
+_PURPOSE = b"slipway release manifest 2\n"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class ServingConfig:
-    """How a replica serves. Every field has a default: `from_json({})` is a valid configuration."""
+class ReplicaTls:
+    """Of a replica's server side, all PEM: its certificate, its key, and the authority whose
+    certificates it accepts from those who connect (`wire.identity`)."""
 
-    max_body_bytes: int = 10 * 1024 * 1024
-    threads: int = 1  # ONNX Runtime's threads for one inference
-    workers: int = 2  # inferences at a time, for models too slow for the event loop
-    queue_limit: int = 128  # inferences waiting or running before new ones are refused
+    certificate: str
+    key: str = field(repr=False)
+    authority: str
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, raw: object) -> ServingConfig:
-        given = Fields(raw, kind="manifest", where="serving configuration")
-        bounds = {
-            "max_body_bytes": (1024, 2**31),
-            "threads": (1, 256),
-            "workers": (1, 256),
-            "queue_limit": (1, 100_000),
-        }
-        values = {
-            name: given.whole(name, low=low, high=high)
-            for name, (low, high) in bounds.items()
-            if given.has(name)
-        }
+    def from_json(cls, raw: object) -> ReplicaTls | None:
+        """None means plain connections, which the control plane allows on loopback only."""
+        if raw is None:
+            return None
+        given = Fields(raw, kind="manifest", where="TLS of the replica")
+        names = ("certificate", "key", "authority")
+        tls = cls(**{name: given.text(name, longest=20_000) for name in names})
         given.close()
-        return cls(**values)
+        return tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +71,11 @@ class ReleaseManifest:
     issued_at: int
     expires_at: int
     config: ServingConfig = field(default_factory=ServingConfig)
+    # Base64 of the 32 bytes that decrypt the artifact (`wire.envelope`).
+    artifact_key: str = field(default="", repr=False)
+    # Whether NaN and infinity may go in and come out.
+    allow_nonfinite: bool = False
+    tls: ReplicaTls | None = None
 
     def to_json(self) -> dict[str, object]:
         plain: dict[str, object] = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -83,6 +83,7 @@ class ReleaseManifest:
             "format": FORMAT,
             "signature": self.signature.to_json(),
             "config": self.config.to_json(),
+            "tls": self.tls.to_json() if self.tls else None,
         }
 
     @classmethod
@@ -106,6 +107,9 @@ class ReleaseManifest:
             telemetry_token=given.text("telemetry_token", longest=200),
             issued_at=given.whole("issued_at"),
             expires_at=given.whole("expires_at"),
+            artifact_key=given.text("artifact_key", longest=100, empty=True),
+            allow_nonfinite=given.flag("allow_nonfinite"),
+            tls=ReplicaTls.from_json(given.take("tls")),
         )
         given.close()
         return manifest

@@ -127,9 +127,7 @@ def _truncated() -> Refusal:
 def _parse(blob: bytes) -> Any:
     # Imported late: what only looks at the outline does not pay for it.
     import onnx  # noqa: PLC0415
-    from google.protobuf.message import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        DecodeError,
-    )
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
 
     try:
         return onnx.ModelProto.FromString(blob)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import psutil
 
-from deployments.ports import ObservedReplica, ReplicaPlan
+from deployments.ports import HostFacts, ObservedReplica, ReplicaPlan
 
 # $1 memory in KiB, $2 the file for the exit code; the rest is the replica's command line. Its
 # output is bounded by the size limit on files: logging stops there, serving does not. The outer
@@ -51,16 +52,24 @@ class ProcessHost:
     drain_wait_seconds: float
     bind_address: str = "127.0.0.1"
 
-    def start(self, plan: ReplicaPlan) -> None:
+    def start(self, plan: ReplicaPlan) -> ObservedReplica | None:
         folder = self.root / plan.replica
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             if self._processes(plan.replica) or (folder / "exit").exists():
-                return
+                return None
             # Hosts of one machine share the root; each must see its own replicas only.
             (folder / "host").write_text(self.name)
             artifact = plan.place_artifact(folder)
             self._spawn(plan, folder, artifact)
+        return None  # where it listens it says itself, a moment later
+
+    def facts(self) -> HostFacts:
+        return HostFacts(
+            os=platform.platform(terse=True),
+            cpus=os.cpu_count() or 0,
+            memory_bytes=psutil.virtual_memory().total,
+        )
 
     def observe(self) -> Mapping[str, ObservedReplica]:
         running = self._all_processes()
@@ -117,6 +126,7 @@ class ProcessHost:
             running=running,
             address=str(announced.get("address", "")),
             port=_whole(announced.get("port")),
+            grpc_port=_whole(announced.get("grpc_port")),
             boot_id=str(announced.get("boot_id", "")),
             exit_code=None if running else _exit_code(folder / "exit"),
         )

@@ -24,7 +24,13 @@ from deployments.domain.rollout import (
     Waiting,
     elapsed,
 )
-from deployments.domain.world import SmokeDirect, SmokeThroughGateways, Verdict, World
+from deployments.domain.world import (
+    ImageState,
+    SmokeDirect,
+    SmokeThroughGateways,
+    Verdict,
+    World,
+)
 
 
 def blocker(spec: Spec, was: Status, world: World) -> Block | None:
@@ -51,6 +57,9 @@ def wanted_split(spec: Spec, was: Status) -> Split:
 
 
 def _provisioning(spec: Spec, was: Status, world: World) -> Block | None:
+    if world.image.state is ImageState.WAITING:
+        # Builds have a time limit of their own, and end in trouble when it is over.
+        return Block(Waiting.IMAGE, note=world.image.message)
     late = Reason(
         ReasonCode.HEALTH_TIMEOUT,
         f"The replicas were not ready within {spec.provision_seconds:g} s.",

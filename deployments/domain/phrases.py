@@ -150,6 +150,9 @@ class _Words:
         match self.status.waiting:
             case Waiting.EARLIER:
                 return "Waiting for an earlier rollout of this endpoint."
+            case Waiting.IMAGE:
+                message = self.world.image.message if self.world else ""
+                return message or "Waiting for the image."
             case Waiting.REPLICAS:
                 return self._replicas()
             case Waiting.SMOKE:
@@ -222,7 +225,8 @@ def _standstill(status: Status) -> str:
     assert status.reason is not None  # noqa: S101
     rest = {
         ReasonCode.GATEWAY_SILENT: "The rollout goes on when it answers or is removed.",
-        ReasonCode.HOST_SILENT: "The rollout goes on when it answers or is removed.",
+        ReasonCode.HOST_SILENT: "The rollout goes on when it answers, or when its replicas are"
+        " replaced elsewhere.",
         ReasonCode.NO_GATEWAY: "Register one.",
     }.get(status.reason.code, "")
     return f"{status.reason.message} {rest}".strip()

@@ -43,6 +43,7 @@ class Outcome(StrEnum):
 class Waiting(StrEnum):
     NOTHING = ""
     EARLIER = "earlier"
+    IMAGE = "image"
     REPLICAS = "replicas"
     SMOKE = "smoke"
     GATEWAY = "gateway"
@@ -64,6 +65,9 @@ class ReasonCode(StrEnum):
     HEALTH_TIMEOUT = "health-timeout"
     MODEL_LOAD_FAILED = "model-load-failed"
     MANIFEST_REFUSED = "manifest-refused"
+    BUILD_FAILED = "build-failed"
+    HOST_REFUSED = "host-refused"
+    HOST_ABANDONED = "host-abandoned"
     REPLICA_CRASHED = "replica-crashed"
     SMOKE_FAILED = "smoke-failed"
     REACH_FAILED = "reach-failed"

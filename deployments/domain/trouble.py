@@ -13,7 +13,7 @@ from deployments.domain.rollout import (
     Spec,
     Status,
 )
-from deployments.domain.world import ReplicaFailure, Verdict, World
+from deployments.domain.world import ImageState, ReplicaFailure, Verdict, World
 
 FATAL_AT_ONCE = frozenset({ReasonCode.MODEL_LOAD_FAILED, ReasonCode.MANIFEST_REFUSED})
 """Another copy of the same release would fail the same way."""
@@ -29,6 +29,7 @@ def find(spec: Spec, was: Status, world: World) -> Reason | None:
     """The first that applies; what people decided comes before what machines did."""
     return (
         aborted(spec)
+        or _build_failed(was, world)
         or _broken_replicas(spec, was, world)
         or _smoke_failed(was, world)
         or _rejected(was, world)
@@ -45,8 +46,18 @@ def aborted(spec: Spec) -> Reason | None:
     return Reason(spec.abort_code, sentence, evidence)
 
 
+def _build_failed(was: Status, world: World) -> Reason | None:
+    if was.phase is not Phase.PROVISIONING or world.image.state is not ImageState.FAILED:
+        return None
+    return Reason(ReasonCode.BUILD_FAILED, world.image.message, world.image.evidence)
+
+
 def _broken_replicas(spec: Spec, was: Status, world: World) -> Reason | None:
-    mine = [failure for failure in world.failures if failure.release == spec.target]
+    mine = [
+        failure
+        for failure in world.failures
+        if failure.release == spec.target and failure.code is not ReasonCode.HOST_ABANDONED
+    ]
     if was.phase is Phase.PROVISIONING:
         for failure in mine:
             if failure.code in FATAL_AT_ONCE:

@@ -48,6 +48,25 @@ class SmokeVerdict:
     evidence: Evidence
 
 
+class ImageState(StrEnum):
+    """NONE: the target runs without. WAITING: it is being built, or brought to hosts."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageView:
+    """The target's image. `message` is what is being done to it, or why that failed, as a sentence
+    with its full stop."""
+
+    state: ImageState = ImageState.NONE
+    message: str = ""
+    evidence: Evidence = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayView:
     """What all registered gateways of the environment agree on. `traffic.view` makes one.
@@ -92,6 +111,7 @@ class World:
     silent_hosts: frozenset[str] = frozenset()
     smoked: SmokeVerdict | None = None
     gateways: GatewayView = GatewayView()
+    image: ImageView = field(default_factory=ImageView)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     kept_elsewhere: frozenset[str] = frozenset()
     probes: Evidence = field(default_factory=dict)

@@ -23,17 +23,27 @@ class Environment(Revised):
 
 
 class Host(Revised):
-    """Something that runs replicas. `last_contact_at` older than the silence limit: silent."""
+    """Something that runs replicas. `last_contact_at` older than the silence limit: silent.
+
+    `address` of a Docker Engine: `unix://…`, `tcp://host:port` or `ssh://user@host`. Its replicas'
+    ports are published on `publish_address`, which gateways must reach. `sealed_tls` holds the
+    client certificate and key for an Engine behind mutual TLS (`core.keys`); `engine` is what the
+    Engine last said about itself.
+    """
 
     PREFIX: ClassVar[str] = "hst"
 
     class Kind(models.TextChoices):
         PROCESS = "process"
+        DOCKER = "docker"
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="hosts")
     name = models.SlugField(max_length=60)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     address = models.CharField(max_length=200, blank=True)
+    publish_address = models.CharField(max_length=100, blank=True)
+    sealed_tls = models.TextField(blank=True)
+    engine = models.JSONField(default=dict, blank=True)
     capacity = models.PositiveIntegerField(default=32)
     last_contact_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True)
@@ -75,6 +85,7 @@ class Replica(Identified):
     state = models.CharField(max_length=10, choices=State.choices, default=State.STARTING)
     address = models.CharField(max_length=100, blank=True)
     port = models.PositiveIntegerField(null=True, blank=True)
+    grpc_port = models.PositiveIntegerField(null=True, blank=True)
     boot_id = models.CharField(max_length=64, blank=True)
     ready_streak = models.PositiveIntegerField(default=0)
     ready_at = models.DateTimeField(null=True, blank=True)

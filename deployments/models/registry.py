@@ -39,8 +39,12 @@ class Model(Revised):
 class Artifact(models.Model):
     """A stored file, named by the SHA-256 of its bytes. Two versions may share one."""
 
+    # Of the plain bytes; what is stored is their ciphertext, by a key of its own that is wrapped
+    # by the control plane's (`core.keys`).
     digest = models.CharField(primary_key=True, max_length=71)
     size = models.PositiveBigIntegerField()
+    stored_digest = models.CharField(max_length=71, blank=True)
+    wrapped_key = models.CharField(max_length=200, blank=True)
     storage_name = models.CharField(max_length=200)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
@@ -57,6 +61,7 @@ class Version(Identified):
     number = models.PositiveIntegerField()
     artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="versions")
     signature = models.JSONField()
+    allow_nonfinite = models.BooleanField(default=False)
     # One inference request that intake ran; smoke inferences send it again.
     sample = models.JSONField()
     intake = models.JSONField(default=dict)

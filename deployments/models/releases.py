@@ -24,6 +24,8 @@ class Endpoint(Revised):
         "Release", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     replicas = models.PositiveSmallIntegerField(default=1)
+    # Declared on purpose: inferences need no key.
+    is_open = models.BooleanField(default=False)
     last_rollout_number = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -41,7 +43,10 @@ class Release(Identified):
 
     endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, related_name="releases")
     version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="releases")
-    image_digest = models.CharField(max_length=71, blank=True)
+    # What its replicas run in containers; none on process hosts.
+    image = models.ForeignKey(
+        "Image", on_delete=models.PROTECT, null=True, blank=True, related_name="releases"
+    )
     config = models.JSONField()
     digest = models.CharField(max_length=71)
     created_by = models.ForeignKey(

@@ -8,6 +8,7 @@ from typing import Any
 from core.redact import redact
 from deployments.domain.rollout import ReasonCode
 from deployments.models import Replica
+from deployments.ports import HostRefused, ObservedReplica
 
 # The model server's own exit codes; see modelserver/serve.py.
 _MANIFEST_REFUSED = 3
@@ -18,9 +19,14 @@ _RUNTIME_ERROR = "[ONNXRuntimeError]"
 _TELLING = ("-failed", "-refused")
 
 
-def explain(copy: Replica, exit_code: int | None, log_tail: str) -> dict[str, Any]:
+def explain(copy: Replica, observed: ObservedReplica | None, log_tail: str) -> dict[str, Any]:
     """A failure as it is stored: a typed code, a sentence, and the evidence for both."""
-    code, sentence = _verdict(exit_code)
+    exit_code = observed.exit_code if observed else None
+    if observed and observed.out_of_memory:
+        limit = copy.release.config.get("memory_bytes", 0) // 1024**2
+        code, sentence = ReasonCode.REPLICA_CRASHED, f"The replica needed more than {limit} MiB"
+    else:
+        code, sentence = _verdict(exit_code)
     told = _last_told(log_tail)
     return {
         "code": str(code),
@@ -32,6 +38,24 @@ def explain(copy: Replica, exit_code: int | None, log_tail: str) -> dict[str, An
             "last_probe": copy.last_probe,
             "was_ready": copy.ready_at is not None,
         },
+    }
+
+
+def not_started(problem: HostRefused) -> dict[str, Any]:
+    """The host would not start it."""
+    return {
+        "code": str(ReasonCode.HOST_REFUSED),
+        "message": f"The host did not start the replica: {redact(problem.detail)}",
+        "evidence": {"host_said": redact(problem.detail), "problem": problem.code},
+    }
+
+
+def abandoned(host: str) -> dict[str, Any]:
+    """A person has given up on the silent host that holds it."""
+    return {
+        "code": str(ReasonCode.HOST_ABANDONED),
+        "message": f"The host {host} does not answer; its replicas are replaced elsewhere.",
+        "evidence": {"host": host},
     }
 
 

@@ -11,7 +11,8 @@ before anything runs, and it is marked before anything stops.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,8 +26,15 @@ from core.concurrency import compare_and_set
 from core.errors import Unavailable
 from deployments.adapters import hosts
 from deployments.domain import fleet
-from deployments.models import Host, Release, Replica
-from deployments.ports import ContainerHost, HostSilent, ObservedReplica
+from deployments.domain.rollout import ReasonCode
+from deployments.models import Host, ImageCopy, Release, Replica
+from deployments.ports import (
+    ContainerHost,
+    HostRefused,
+    HostSilent,
+    ImageMissing,
+    ObservedReplica,
+)
 from deployments.reconcile import ends, publish, starts
 from deployments.reconcile.story import Story, read
 
@@ -35,6 +43,7 @@ log = structlog.get_logger(__name__)
 CRASHES_COUNT_FOR = timedelta(minutes=10)
 # Beyond the drain wait of the replica itself: what its last requests may take.
 STOP_GRACE_SECONDS = 40.0
+_ASKED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Seen:
 
 def converge(story: Story) -> frozenset[str]:
     """One pass over the endpoint's replicas; the ids of the hosts that did not answer."""
-    seen = {host.pk: _ask(host) for host in _hosts(story)}
+    seen = _ask_all(_hosts(story))
     # Hosts may have taken their time, and a lease may have run out: what is needed is read after.
     story = read(story.endpoint.pk)
     needs = fleet.needs(story.stable, story.endpoint.replicas, story.pairs())
@@ -78,21 +87,40 @@ def _hosts(story: Story) -> QuerySet[Host]:
 def _copies(story: Story, needs: Mapping[str, fleet.Need]) -> QuerySet[Replica]:
     states = [*Replica.PRESENT, Replica.State.FAILED]
     mine = Q(release__endpoint=story.endpoint) | Q(release__in=list(needs))
-    return Replica.objects.filter(mine, state__in=states).select_related("host").order_by("pk")
+    found = Replica.objects.filter(mine, state__in=states)
+    return found.select_related("host", "release").order_by("pk")
 
 
-def _ask(host: Host) -> Seen:
+def _ask_all(rows: Iterable[Host]) -> dict[str, Seen]:
+    """All at once: one that hangs takes its whole time limit, and must take it only once."""
+    answers: list[tuple[Host, ContainerHost | None, Mapping[str, ObservedReplica] | HostSilent]]
+    with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="ask-host") as pool:
+        answers = list(pool.map(_observe, rows))
+    return {host.pk: _note(host, adapter, answer) for host, adapter, answer in answers}
+
+
+def _observe(
+    host: Host,
+) -> tuple[Host, ContainerHost | None, Mapping[str, ObservedReplica] | HostSilent]:
+    """In a thread of its own, so without the database."""
     try:
         adapter = hosts.connect(host)
-        replicas = adapter.observe()
+        return host, adapter, adapter.observe()
     except HostSilent as problem:
-        Host.objects.filter(pk=host.pk).update(last_error=problem.detail)
+        return host, None, problem
+
+
+def _note(
+    host: Host, adapter: ContainerHost | None, answer: Mapping[str, ObservedReplica] | HostSilent
+) -> Seen:
+    if isinstance(answer, HostSilent):
+        Host.objects.filter(pk=host.pk).update(last_error=answer.detail)
         return Seen(host, None, None)
     moment = clock.now()
     # A write per pass would be a write per second; what people see is accurate to some seconds.
     if host.last_contact_at is None or moment - host.last_contact_at > timedelta(seconds=3):
         Host.objects.filter(pk=host.pk).update(last_contact_at=moment, last_error="")
-    return Seen(host, adapter, replicas)
+    return Seen(host, adapter, answer)
 
 
 def _update(copy: Replica, seen: Seen) -> None:
@@ -102,23 +130,36 @@ def _update(copy: Replica, seen: Seen) -> None:
     observed = seen.replicas.get(copy.public_id)
     if observed is None or not observed.running:
         _ended(copy, observed, seen.adapter)
-    elif observed.port and (copy.port, copy.address) != (observed.port, observed.address):
-        _write(copy, address=observed.address, port=observed.port, boot_id=observed.boot_id)
+    else:
+        _located(copy, observed)
+
+
+def _located(copy: Replica, observed: ObservedReplica | None) -> None:
+    if observed and observed.port and _where(copy) != _where(observed):
+        _write(
+            copy,
+            address=observed.address,
+            port=observed.port,
+            grpc_port=observed.grpc_port,
+            boot_id=observed.boot_id or copy.boot_id,
+        )
+
+
+def _where(one: Replica | ObservedReplica) -> tuple[str, int | None, int | None]:
+    return one.address, one.port, one.grpc_port
 
 
 def _ended(copy: Replica, observed: ObservedReplica | None, adapter: ContainerHost) -> None:
     never_ran = observed is None or (observed.exit_code is None and not observed.port)
     if copy.state == Replica.State.STARTING and never_ran:
-        starts.run(copy, adapter)  # whoever wrote the row died before it could start it
+        _run(copy, adapter)  # whoever wrote the row died before it could start it
         return
     tail = adapter.log(copy.public_id, lines=50)
     if copy.state == Replica.State.STOPPING:
         if _write(copy, state=Replica.State.STOPPED, ended_at=clock.now(), log_tail=tail):
             adapter.remove(copy.public_id)
         return
-    failure = ends.explain(copy, observed.exit_code if observed else None, tail)
-    log.warning("replica_ended", replica=copy.public_id, code=failure["code"])
-    _write(copy, state=Replica.State.FAILED, ended_at=clock.now(), failure=failure, log_tail=tail)
+    _failed(copy, ends.explain(copy, observed, tail), tail)
 
 
 def _mark_stopping(
@@ -149,24 +190,44 @@ def _tell(copy: Replica, seen: Seen) -> None:
 
 
 def _start(story: Story, start: fleet.Start, seen: Mapping[str, Seen]) -> None:
-    chosen = _place(story, seen)
+    release = Release.objects.select_related("image").get(pk=start.release)
+    if release.image and not release.image.engine_id:
+        return  # it is still being built; the rollout says so
+    chosen = _place(story, release, seen)
     if chosen is None or chosen.adapter is None:
         log.warning("no_host_for_replica", endpoint=story.endpoint.public_id)
         return
-    release = Release.objects.get(pk=start.release)
     try:
         with transaction.atomic():
             copy = Replica.objects.create(release=release, host=chosen.host, slot=start.slot)
     except IntegrityError:
         return  # another worker has filled this slot
+    _run(copy, chosen.adapter)
+
+
+def _run(copy: Replica, adapter: ContainerHost) -> None:
     try:
-        starts.run(copy, chosen.adapter)
+        _located(copy, starts.run(copy, adapter))
+    except ImageMissing as problem:
+        ImageCopy.objects.filter(host=copy.host_id, image=copy.release.image_id).delete()
+        _failed(copy, ends.not_started(problem))
+    except HostRefused as problem:
+        _failed(copy, ends.not_started(problem))
     except Unavailable as problem:
         log.warning("replica_not_started", replica=copy.public_id, problem=problem.detail)
 
 
-def _place(story: Story, seen: Mapping[str, Seen]) -> Seen | None:
-    """The answering host with the most free room, in proportion to its capacity."""
+def _failed(copy: Replica, failure: dict[str, object], tail: str = "") -> None:
+    log.warning("replica_ended", replica=copy.public_id, code=failure["code"])
+    _write(copy, state=Replica.State.FAILED, ended_at=clock.now(), failure=failure, log_tail=tail)
+
+
+def _place(story: Story, release: Release, seen: Mapping[str, Seen]) -> Seen | None:
+    """The answering host with the most free room, in proportion to its capacity, of those that can
+    run the release: with an image the Docker hosts that have it, without one process hosts."""
+    able = set(seen)
+    if release.image_id:
+        able &= set(ImageCopy.objects.filter(image=release.image_id).values_list("host", flat=True))
     used = Counter(
         Replica.objects.filter(state__in=Replica.PRESENT, host__in=list(seen)).values_list(
             "host_id", flat=True
@@ -176,6 +237,8 @@ def _place(story: Story, seen: Mapping[str, Seen]) -> Seen | None:
         (1 - used[each.host.pk] / each.host.capacity, each.host.pk)
         for each in seen.values()
         if each.adapter
+        and each.host.pk in able
+        and (each.host.kind != Host.Kind.PROCESS) == bool(release.image_id)
         and each.host.removed_at is None
         and each.host.environment_id == story.endpoint.environment_id
         and used[each.host.pk] < each.host.capacity
@@ -192,9 +255,12 @@ def _as_domain(copies: list[Replica]) -> list[fleet.Replica]:
 
 def _crashes(needs: Mapping[str, fleet.Need]) -> dict[str, fleet.Crashes]:
     since = clock.now() - CRASHES_COUNT_FOR
-    failed = Replica.objects.filter(
-        release__in=list(needs), failure__isnull=False, ended_at__gte=since
-    ).values_list("release_id", "ended_at")
+    failed = (
+        Replica.objects.filter(release__in=list(needs), ended_at__gte=since)
+        .exclude(failure__isnull=True)
+        .exclude(failure__code=ReasonCode.HOST_ABANDONED)
+        .values_list("release_id", "ended_at")
+    )
     found: dict[str, fleet.Crashes] = {}
     for release, ended_at in failed:
         before = found.get(release, fleet.Crashes(0, 0.0))

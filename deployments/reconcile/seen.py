@@ -24,6 +24,7 @@ from deployments.domain.world import (
 )
 from deployments.models import Gateway, GatewayState, Publication, Replica, SmokeResult
 from deployments.reconcile.story import Chapter, Story
+from deployments.selectors import images
 from governance.selectors import policies
 
 
@@ -47,6 +48,7 @@ def look(story: Story, chapter: Chapter, silent_hosts: frozenset[str]) -> World:
         silent_hosts=frozenset(holders[host] for host in silent_hosts if host in holders),
         smoked=_smoked(chapter),
         gateways=gateway_view(story, chapter),
+        image=images.view(spec.target),
         kept_elsewhere=fleet.kept_elsewhere(story.stable, story.pairs(without=chapter.row.pk)),
         probes={
             copy.public_id: copy.last_probe

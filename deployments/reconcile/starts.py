@@ -9,30 +9,41 @@ from django.conf import settings
 from core import clock
 from deployments.adapters import artifact_store
 from deployments.models import Release, Replica
-from deployments.ports import ContainerHost, ReplicaPlan
-from wire.manifest import ReleaseManifest, ServingConfig, sign
+from deployments.ports import ContainerHost, Limits, ObservedReplica, ReplicaPlan
+from wire.manifest import ReleaseManifest, sign
+from wire.serving import ServingConfig
 from wire.signature import Signature
 
 # How long a manifest may wait to be read; a replica reads it at once.
 _START_WITHIN_SECONDS = 3600
 
 
-def run(copy: Replica, host: ContainerHost) -> None:
-    """Have the host start this replica. Repeatable: a host starts a replica id once."""
+def run(copy: Replica, host: ContainerHost) -> ObservedReplica | None:
+    """Have the host start this replica; where it is, if the host knows at once. Repeatable: a host
+    starts a replica id once."""
     release = Release.objects.select_related(
-        "version__artifact", "endpoint__model", "endpoint__environment"
+        "version__artifact", "endpoint__model", "endpoint__environment", "image"
     ).get(pk=copy.release_id)
     digest = release.version.artifact.digest
+    config = ServingConfig.from_json(release.config)
 
     def place(folder: Path) -> Path:
         return artifact_store.materialize(digest, folder)
 
-    host.start(
+    return host.start(
         ReplicaPlan(
             replica=copy.public_id,
             manifest=sign(_manifest(copy, release), settings.KEYS.signing_key()),
             trust=settings.KEYS.trust(),
             place_artifact=place,
+            limits=Limits(config.memory_bytes, config.cpus, config.pids),
+            image=release.image.engine_id if release.image else "",
+            labels={
+                "slipway.endpoint": release.endpoint.model.name,
+                "slipway.environment": release.endpoint.environment.name,
+                "slipway.release": release.public_id,
+                "slipway.version": str(release.version.number),
+            },
         )
     )
 

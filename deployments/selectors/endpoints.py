@@ -126,7 +126,7 @@ def release_row(release: Release) -> ReleaseRow:
         endpoint=release.endpoint.public_id,
         version=release.version.number,
         digest=release.digest,
-        image_digest=release.image_digest,
+        image_digest=release.image.digest if release.image else "",
         config=release.config,
         created_at=release.created_at,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 
 from core.errors import Invalid
-from deployments.models import Endpoint, Release, Version
+from deployments.models import Endpoint, Image, Release, Version
 from wire.errors import Unreadable
-from wire.manifest import ServingConfig, canonical
+from wire.manifest import canonical
+from wire.serving import ServingConfig
 
 
 def serving_config(given: object) -> dict[str, object]:
@@ -23,13 +24,23 @@ def serving_config(given: object) -> dict[str, object]:
 
 
 def ensure(
-    endpoint: Endpoint, version: Version, config: dict[str, object], actor_id: str
+    endpoint: Endpoint,
+    version: Version,
+    image: Image | None,
+    config: dict[str, object],
+    actor_id: str,
 ) -> Release:
-    """The endpoint's release of exactly this version and configuration. Inside a transaction."""
+    """The endpoint's release of exactly this version, image and configuration. Inside a
+    transaction."""
     release, _ = Release.objects.get_or_create(
         endpoint=endpoint,
-        digest=_digest(version, "", config),
-        defaults={"version": version, "config": config, "created_by_id": actor_id or None},
+        digest=_digest(version, image.digest if image else "", config),
+        defaults={
+            "version": version,
+            "image": image,
+            "config": config,
+            "created_by_id": actor_id or None,
+        },
     )
     return release
 

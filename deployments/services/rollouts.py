@@ -29,7 +29,7 @@ from deployments.models import (
     Version,
 )
 from deployments.selectors import gate, subjects
-from deployments.services import releases
+from deployments.services import images, releases
 from governance import audit, authorize
 from governance.domain.access import Actor
 
@@ -81,7 +81,8 @@ def start(
         endpoint, _ = Endpoint.objects.get_or_create(model=row, environment=place)
         _lock(endpoint)
         wanted = _replicas(replicas, endpoint)
-        release = releases.ensure(endpoint, chosen, serving, actor.user_id)
+        image = images.wanted(chosen, place)
+        release = releases.ensure(endpoint, chosen, image, serving, actor.user_id)
         _refuse_while_active(endpoint)
         if endpoint.stable_release_id == release.pk and endpoint.replicas == wanted:
             raise Conflict(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deployments.ports import HostSilent, ObservedReplica, ReplicaPlan
+from deployments.ports import HostFacts, HostSilent, ObservedReplica, ReplicaPlan
 
 
 @dataclass
@@ -24,17 +24,22 @@ class FakeContainerHost:
     graceful_stop_is_instant: bool = True
     next_port: int = 20_000
 
-    def start(self, plan: ReplicaPlan) -> None:
+    def start(self, plan: ReplicaPlan) -> ObservedReplica | None:
         self._answer()
         if plan.replica in self.observed:
-            return
+            return None
         folder = self.scratch / plan.replica
         folder.mkdir()
         plan.place_artifact(folder)
         self.started.append(plan.replica)
         self.next_port += 1
         running = ObservedReplica(
-            plan.replica, True, "127.0.0.1", self.next_port, f"boot-{plan.replica}"
+            plan.replica,
+            True,
+            "127.0.0.1",
+            self.next_port,
+            self.next_port + 10_000,
+            f"boot-{plan.replica}",
         )
         self.observed[plan.replica] = running
         self.logs[plan.replica] = '{"event":"listening"}'
@@ -42,6 +47,11 @@ class FakeContainerHost:
             code, log = self.fail_with
             self.logs[plan.replica] = log
             self.end(plan.replica, code)
+        return None
+
+    def facts(self) -> HostFacts:
+        self._answer()
+        return HostFacts(engine_version="fake", os="none", cpus=1, memory_bytes=1, base_id="")
 
     def observe(self) -> Mapping[str, ObservedReplica]:
         self._answer()

@@ -77,7 +77,7 @@ def serving(site: Site) -> Site:
         ready_at=clock.now(),
     )
     site.host.observed[copy.public_id] = ObservedReplica(
-        copy.public_id, True, "127.0.0.1", 20_000, "boot"
+        copy.public_id, True, "127.0.0.1", 20_000, boot_id="boot"
     )
     Route.objects.create(endpoint=endpoint, release=before, percent=100)
     Endpoint.objects.filter(pk=endpoint.pk).update(stable_release=before, last_rollout_number=2)
@@ -86,7 +86,9 @@ def serving(site: Site) -> Site:
 
 def _promoted(site: Site, endpoint: Endpoint, number: int, before: Release | None) -> Release:
     version = Version.objects.get(model=site.model, number=number)
-    release = releases.ensure(endpoint, version, releases.serving_config(None), site.actor.user_id)
+    release = releases.ensure(
+        endpoint, version, None, releases.serving_config(None), site.actor.user_id
+    )
     steps = plan.compile_steps(plan.BlueGreen(bake_seconds=30))
     stable = before.pk if before else None
     rollout = Rollout.objects.create(

@@ -19,7 +19,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wire import manifest as manifests
-from wire.manifest import ReleaseManifest, ServingConfig
+from wire.manifest import ReleaseManifest
+from wire.serving import ServingConfig
 from wire.signature import Signature, TensorSpec
 
 T = TypeVar("T")

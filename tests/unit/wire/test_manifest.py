@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from wire import manifest as manifests
 from wire.errors import ManifestRefused, Unreadable
-from wire.manifest import ReleaseManifest, ServingConfig
+from wire.manifest import ReleaseManifest
+from wire.serving import ServingConfig
 from wire.signature import Signature, TensorSpec
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -44,9 +45,9 @@ def refusal(blob: bytes, now: float = NOW) -> str:
 
 def signed(payload: bytes) -> bytes:
     """Whatever bytes, rightly signed: what only the control plane itself could get wrong."""
-    signature = KEY.sign(b"slipway release manifest 1\n" + payload)
+    signature = KEY.sign(b"slipway release manifest 2\n" + payload)
     envelope = {
-        "format": 1,
+        "format": 2,
         "payload": base64.b64encode(payload).decode(),
         "signature": base64.b64encode(signature).decode(),
     }
@@ -85,7 +86,7 @@ def test_a_manifest_with_any_byte_changed_is_refused(data: st.DataObject) -> Non
     except ManifestRefused:
         return
     # The last base64 digit before the padding has unused bits: the content is still the signed one.
-    assert json.loads(bytes(blob))["format"] == 1
+    assert json.loads(bytes(blob))["format"] == 2
 
 
 @given(st.binary(max_size=300))
@@ -108,13 +109,13 @@ def test_a_manifest_lives_from_its_issue_to_its_expiry() -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"format": 2}, "manifest:unsupported-format"),
+        ({"format": 1}, "manifest:unsupported-format"),
         ({"unknown": 1}, "manifest:invalid"),
         ({"version": 0}, "manifest:invalid"),
         ({"version": True}, "manifest:invalid"),
         ({"endpoint": ""}, "manifest:invalid"),
         ({"artifact_digest": "sha256:short"}, "manifest:invalid"),
-        ({"config": {"threads": 0}}, "manifest:invalid"),
+        ({"config": {"threads": -1}}, "manifest:invalid"),
         ({"config": {"gpu": 1}}, "manifest:invalid"),
         ({"signature": {"inputs": [], "outputs": []}}, "signature:invalid"),
     ],

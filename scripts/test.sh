@@ -9,8 +9,10 @@ side_by_side="unit architecture app contract"
 one_at_a_time="integration e2e"
 notes=var/test/not-run.jsonl
 mkdir -p var/test
-rm -f $notes
+failures=var/test/failed.txt
+rm -f $notes $failures
 export SLIPWAY_NOT_RUN_FILE=$PWD/$notes
+export SLIPWAY_FAILED_FILE=$PWD/$failures
 
 # `make services` leaves the addresses of what it started here.
 if [ -r var/services/env ]; then
@@ -45,4 +47,8 @@ run "$workers" "$(folders "$side_by_side")" --dist loadgroup "$@"
 # Both databases are supported, so what needs one is run on both.
 SLIPWAY_TEST_DATABASE=postgresql run "$workers" "$(folders app)" --dist loadgroup "$@"
 run 0 "$(folders "$one_at_a_time")" "$@"
+if [ -s $failures ]; then
+  printf '\n%s\n' "---------- all that failed, in every run above ----------"
+  cat $failures
+fi
 exit $status

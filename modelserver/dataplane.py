@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
+from modelserver.answers import Encoded, compose
 from modelserver.errors import Busy, ModelFailed, NotFound, NotReady, shown
-from modelserver.requests import InferenceRequest, Symbols, parse
-from modelserver.tensors import Array, encode
+from modelserver.requests import Given, InferenceRequest, Symbols, build, parse
+from modelserver.tensors import Array
 from wire.signature import Signature
 
 SERVER_NAME = "slipway"
@@ -43,21 +45,45 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A model that is ready, and where its inferences run: on the event loop or in `pool`."""
+    """A model that is ready, and how it is run: on the event loop or in `pool`, alone or in
+    batches of up to `batch_rows` rows from several requests (0: alone)."""
 
     model: Model
     pool: Executor
     warm_seconds: float
     queue_limit: int
+    allow_nonfinite: bool = False
+    batch_rows: int = 0
+    batch_window_ms: int = 0
 
     def on_the_loop(self, rows: int) -> bool:
         return self.warm_seconds <= FAST_SECONDS and rows <= FAST_ROWS
 
 
-class Inference(NamedTuple):
-    """An answer and what it took. Queue time is zero for an inference on the event loop."""
+class Took(Protocol):
+    """What an inference took. Queue time is zero for an inference on the event loop."""
 
-    answer: Json
+    @property
+    def rows(self) -> int: ...
+    @property
+    def queue_seconds(self) -> float: ...
+    @property
+    def run_seconds(self) -> float: ...
+
+
+class Results(NamedTuple):
+    """The arrays of `request.outputs` in that order, checked against the signature. Took."""
+
+    arrays: list[Array]
+    rows: int
+    queue_seconds: float
+    run_seconds: float
+
+
+class Inference(NamedTuple):
+    """An answer in the words of HTTP. Took."""
+
+    answer: Encoded
     rows: int
     queue_seconds: float
     run_seconds: float
@@ -117,44 +143,77 @@ class DataPlane:
             raise NotReady("server:not-ready", self._not_ready)
         return self._serving
 
-    async def infer(self, name: str, version: str | None, body: bytes) -> Inference:
-        """Raises Invalid, NotFound, NotReady, Busy or ModelFailed, and nothing else."""
+    def infer(
+        self, name: str, version: str | None, body: bytes, header_length: int | None = None
+    ) -> Inference | asyncio.Future[Inference]:
+        """Answers at once where the model is run on the event loop, else promises an answer.
+
+        `header_length` is the value of `Inference-Header-Content-Length`, None without that field.
+        Raises, now or from the future, Invalid, NotFound, NotReady, Busy or ModelFailed, and
+        nothing else. A future may be cancelled when nobody waits for its answer any more.
+        """
         serving = self.admit(name, version)
         request = parse(body, self.identity.signature, serving.model.symbols)
+        results = self.run(request)
+        if isinstance(results, Results):
+            return self._answer(request, results)
+        return _then(results, partial(self._answer, request))
+
+    def request(
+        self,
+        name: str,
+        version: str | None,
+        inputs: Sequence[Given],
+        *,
+        outputs: Sequence[str] = (),
+        parameters: Mapping[str, object] | None = None,
+        id: str = "",
+    ) -> InferenceRequest:
+        """What `run` takes, from something other than JSON. No `outputs` means all of them, no `id`
+        a new one. Raises Invalid, NotFound or NotReady."""
+        model = self.admit(name, version).model
+        signature, symbols = self.identity.signature, model.symbols
+        return build(signature, symbols, inputs, outputs=outputs, parameters=parameters, id=id)
+
+    def run(self, request: InferenceRequest) -> Results | asyncio.Future[Results]:
+        """`infer` without its encodings: of what `request` made."""
+        serving = self._serving
+        if serving is None:
+            raise NotReady("server:not-ready", self._not_ready)
         if serving.on_the_loop(request.rows):
-            return self._answer(request, *_timed(serving.model, request, time.perf_counter()))
+            return _timed(serving.model, request, time.perf_counter())
         if self._waiting >= serving.queue_limit:
             raise Busy("server:busy", "Too many inferences are waiting; try again shortly.")
         self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            outcome = await loop.run_in_executor(
-                serving.pool, _timed, serving.model, request, time.perf_counter()
-            )
-        finally:
-            self._waiting -= 1
-        return self._answer(request, *outcome)
+        outcome = asyncio.get_running_loop().run_in_executor(
+            serving.pool, _timed, serving.model, request, time.perf_counter()
+        )
+        outcome.add_done_callback(self._one_less)
+        return outcome
 
-    def _answer(
-        self, request: InferenceRequest, arrays: list[Array], queued: float, ran: float
-    ) -> Inference:
-        outputs = [encode(spec, array) for spec, array in zip(request.outputs, arrays, strict=True)]
-        answer: Json = {
-            "model_name": self.identity.name,
-            "model_version": self.identity.version,
-            "id": request.id,
-            "outputs": outputs,
-        }
-        return Inference(answer, request.rows, queued, ran)
+    def _one_less(self, _: object) -> None:
+        self._waiting -= 1
+
+    def _answer(self, request: InferenceRequest, results: Results) -> Inference:
+        name, version = self.identity.name, self.identity.version
+        answer = compose(name, version, request, results.arrays)
+        return Inference(answer, results.rows, results.queue_seconds, results.run_seconds)
 
 
-def _timed(
-    model: Model, request: InferenceRequest, asked: float
-) -> tuple[list[Array], float, float]:
+def _then(
+    results: asyncio.Future[Results], answer: Callable[[Results], Inference]
+) -> asyncio.Future[Inference]:
+    async def answered() -> Inference:
+        return answer(await results)
+
+    return asyncio.ensure_future(answered())
+
+
+def _timed(model: Model, request: InferenceRequest, asked: float) -> Results:
     started = time.perf_counter()
     arrays = model.run(request.feeds, [spec.name for spec in request.outputs])
     if len(arrays) != len(request.outputs):
         raise ModelFailed(
             "model:run-failed", "The model gave another number of outputs than it promised."
         )
-    return arrays, started - asked, time.perf_counter() - started
+    return Results(arrays, request.rows, started - asked, time.perf_counter() - started)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from modelserver.dataplane import DataPlane
+from modelserver.dataplane import DataPlane, Inference
 from modelserver.errors import (
     Broken,
     Invalid,
@@ -189,8 +189,9 @@ class HttpApp:
         self._plane.admit(target.model, target.version)
         _require_json(headers)
         body = await self._body(headers, receive)
-        inference = await self._plane.infer(target.model, target.version, body)
-        answer = _json(200, inference.answer)
+        asked = self._plane.infer(target.model, target.version, body)
+        inference = asked if isinstance(asked, Inference) else await asked
+        answer = Answer(200, inference.answer.header)
         if SMOKE_HEADER not in headers:
             self._telemetry.inferred(inference)
         return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -19,15 +19,53 @@ MAX_REMARK = 256
 Symbols = Mapping[str, tuple[str | None, ...]]
 
 
+class Given(NamedTuple):
+    """One input as a client sent it: nothing of it is checked yet.
+
+    `data` is a list of values, flat in row-major order or nested like the shape, or the bytes of a
+    binary tensor.
+    """
+
+    name: str
+    datatype: object
+    shape: object
+    data: object
+
+
 class InferenceRequest(NamedTuple):
-    """`remarks` are the reserved parameters (`subject`, `purpose`, `group.*`): they say something
-    about the prediction and are kept apart from `feeds`, which is all that the model sees."""
+    """A request that fits the signature; only this module makes one.
+
+    `outputs` are those to answer, in that order. `remarks` are the reserved parameters (`subject`,
+    `purpose`, `group.*`): they say something about the prediction and are kept apart from `feeds`,
+    which is all that the model sees."""
 
     id: str
     feeds: dict[str, Array]
     outputs: tuple[TensorSpec, ...]
     remarks: dict[str, str]
     rows: int
+
+
+def build(
+    signature: Signature,
+    symbols: Symbols,
+    inputs: Sequence[Given],
+    *,
+    outputs: Sequence[str] = (),
+    parameters: Mapping[str, object] | None = None,
+    id: str = "",
+) -> InferenceRequest:
+    """The checked request, or Invalid; for what did not come as JSON. No `outputs` means all."""
+    named = [given._asdict() for given in inputs]
+    feeds = _feeds(named, signature)
+    _agree(feeds, symbols)
+    return InferenceRequest(
+        id=_id(id),
+        feeds=feeds,
+        outputs=_outputs([{"name": name} for name in outputs], signature),
+        remarks=_remarks(parameters),
+        rows=_rows(feeds, signature),
+    )
 
 
 def parse(body: bytes, signature: Signature, symbols: Symbols) -> InferenceRequest:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from modelserver.dataplane import Inference
+from modelserver.dataplane import Took
 from wire.histogram import Recorder
 from wire.report import MAX_CODES, OUTCOMES, Counts, Latency, Process, Report
 
@@ -56,11 +56,11 @@ class Telemetry:
                 code = _OTHER
             self._refused[code] = self._refused.get(code, 0) + 1
 
-    def inferred(self, inference: Inference) -> None:
+    def inferred(self, took: Took) -> None:
         """One inference ran to its end for a counted request."""
-        self._rows += inference.rows
-        self._inference.record(inference.run_seconds)
-        self._queue.record(inference.queue_seconds)
+        self._rows += took.rows
+        self._inference.record(took.run_seconds)
+        self._queue.record(took.queue_seconds)
 
     def smoked(self) -> None:
         self._smoke += 1

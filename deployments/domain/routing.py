@@ -19,6 +19,7 @@ from deployments.domain.routing_inputs import (
     EndpointRoute,
     EnvironmentRoutes,
     ExposedRelease,
+    Grant,
     ReleaseCluster,
     Share,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "EndpointRoute",
     "EnvironmentRoutes",
     "ExposedRelease",
+    "Grant",
     "ReleaseCluster",
     "Resource",
     "Share",

@@ -38,14 +38,30 @@ class ReleaseCluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """What a key that is in force may do at one endpoint. `key_id` is the public id: the `jti` of
+    the key's verified claims. An exhausted key has used up its requests of this day (UTC)."""
+
+    key_id: str
+    requests_per_minute: int | None = None
+    exhausted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointRoute:
     """`clusters` holds every release that the gateway must be able to reach, also those that only
-    a smoke inference reaches yet: being there is what "added to the gateway" means."""
+    a smoke inference reaches yet: being there is what "added to the gateway" means.
+
+    An open endpoint answers without a key; any other answers the keys that are named here and
+    nobody else.
+    """
 
     name: str
     shares: tuple[Share, ...] = ()
     exposed: tuple[ExposedRelease, ...] = ()
     clusters: tuple[ReleaseCluster, ...] = ()
+    is_open: bool = False
+    keys: tuple[Grant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

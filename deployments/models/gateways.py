@@ -108,8 +108,9 @@ class Publication(models.Model):
     """What one endpoint looked like from one generation on, until its next publication.
 
     A gateway says which generation it runs; this says what that means for an endpoint. For
-    clusters `content` is a list of release ids, for routes a map of release id to
-    `[percent, mirror_percent]`.
+    clusters `content` is a map of release id to addresses, for routes one of release id to
+    `[percent, mirror_percent]`. Who may ask is written beside them, under a type that no gateway
+    knows: whether the endpoint is open, and a map of key id to `[requests_per_minute, exhausted]`.
     """
 
     endpoint = models.ForeignKey("Endpoint", on_delete=models.CASCADE, related_name="publications")

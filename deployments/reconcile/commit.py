@@ -14,11 +14,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Value, When
 
 from core import clock, live
+from deployments import publish
 from deployments.domain import traffic
 from deployments.domain.decision import Decision
 from deployments.domain.rollout import Outcome, Phase, Spec, Status
 from deployments.models import Endpoint, Rollout, RolloutEvent, Route
-from deployments.reconcile import publish, story
+from deployments.reconcile import story
 from deployments.reconcile.story import Chapter, Story
 from governance import audit
 from governance.domain.access import SYSTEM, Subject

@@ -24,6 +24,7 @@ from django.db.models import Q, QuerySet
 from core import clock, live
 from core.concurrency import compare_and_set
 from core.errors import Unavailable
+from deployments import publish
 from deployments.adapters import hosts
 from deployments.domain import fleet
 from deployments.domain.rollout import ReasonCode
@@ -35,7 +36,7 @@ from deployments.ports import (
     ImageMissing,
     ObservedReplica,
 )
-from deployments.reconcile import ends, publish, starts
+from deployments.reconcile import ends, starts
 from deployments.reconcile.story import Story, read
 
 log = structlog.get_logger(__name__)

@@ -86,9 +86,9 @@ class _History:
     """What the endpoint looked like in each generation of routes and of clusters."""
 
     def __init__(self, story: Story) -> None:
-        rows = Publication.objects.filter(endpoint=story.endpoint).order_by("generation")
+        rows = Publication.objects.filter(endpoint=story.endpoint, type_url__in=routing.TYPE_URLS)
         self._rows: dict[str, list[Publication]] = {url: [] for url in routing.TYPE_URLS}
-        for row in rows:
+        for row in rows.order_by("generation"):
             self._rows[row.type_url].append(row)
 
     def routes(self, acked: int) -> tuple[traffic.Shares | None, list[traffic.Shares]]:

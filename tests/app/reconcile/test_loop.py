@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from core import clock
-from deployments import wakeups
+from deployments import publish, wakeups
 from deployments.models import Publication, Replica, Rollout, RolloutEvent
-from deployments.reconcile import loop, patrol, publish
+from deployments.reconcile import loop, patrol
 from governance.models import AuditEvent
 from tests.app.reconcile.conftest import Site
 

@@ -1,12 +1,13 @@
-"""From route rows and ready replicas to the snapshots that gateways poll.
+"""From route rows, ready replicas and keys to the snapshots that gateways poll.
 
 Called inside the transaction that changes what a snapshot depends on, so that a decision and its
-traffic are one commit. The environment's row is locked: generations are given out one by one.
+traffic, or a revocation and the end of its traffic, are one commit. The environment's row is
+locked: generations are given out one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +16,11 @@ from core import clock
 from deployments import wakeups
 from deployments.domain import routing
 from deployments.models import Endpoint, Environment, Publication, Replica, Route, Snapshot
+from deployments.selectors import keys
+
+ADMITTED = "slipway/admitted"
+"""Who may ask an endpoint: part of the routes, so its generations are theirs. Only the newest is
+kept."""
 
 _KEPT_PUBLICATIONS = 30
 
@@ -26,7 +32,7 @@ def publish(environment_id: str) -> None:
     """Store new snapshots of this environment if anything in them differs."""
     with transaction.atomic():
         environment = Environment.objects.select_for_update().get(pk=environment_id)
-        endpoints = [_Endpoint(row) for row in _endpoints(environment)]
+        endpoints = _with_keys(_endpoints(environment))
         desired = routing.derive(
             routing.EnvironmentRoutes(
                 environment=environment.name,
@@ -38,8 +44,25 @@ def publish(environment_id: str) -> None:
             _store(environment, type_url, desired[type_url], endpoints)
             for type_url in routing.TYPE_URLS
         ]
+        _note_admitted(environment, endpoints)
         if any(changed):
             wakeups.snapshots_published()
+
+
+def admission_differs() -> list[str]:
+    """The environments in which a key has ended, or was used up or filled again, since their
+    gateways were told. Time does that and nobody says so; so this is asked again and again, and
+    costs four queries however many keys there are."""
+    rows = list(Endpoint.objects.only("environment_id", "is_open"))
+    granted = keys.grants_of([row.pk for row in rows])
+    told = dict(Publication.objects.filter(type_url=ADMITTED).values_list("endpoint_id", "content"))
+    return sorted(
+        {
+            row.environment_id
+            for row in rows
+            if told.get(row.pk, _NOBODY) != _admitted(row, granted.get(row.pk, ()))
+        }
+    )
 
 
 def clusters_differ(endpoint: Endpoint) -> bool:
@@ -53,11 +76,25 @@ def clusters_differ(endpoint: Endpoint) -> bool:
     return (published or {}) != _Endpoint(endpoint).contents[routing.CLUSTER_TYPE]
 
 
-class _Endpoint:
-    """One endpoint's routes and the addresses behind them."""
+def _admitted(row: Endpoint, grants: Iterable[routing.Grant]) -> Content:
+    named = {grant.key_id: [grant.requests_per_minute, grant.exhausted] for grant in grants}
+    return {"open": row.is_open, "keys": named}
 
-    def __init__(self, row: Endpoint) -> None:
+
+_NOBODY: Content = {"open": False, "keys": {}}
+
+
+def _with_keys(rows: Sequence[Endpoint]) -> list[_Endpoint]:
+    granted = keys.grants_of([row.pk for row in rows])
+    return [_Endpoint(row, granted.get(row.pk, ())) for row in rows]
+
+
+class _Endpoint:
+    """One endpoint's routes, the addresses behind them, and who may ask for it."""
+
+    def __init__(self, row: Endpoint, grants: tuple[routing.Grant, ...] = ()) -> None:
         self.row = row
+        self.grants = grants
         self.routes: list[Route] = sorted(row.routes.all(), key=lambda route: route.release_id)
         ready = Replica.objects.filter(
             release__in=[route.release_id for route in self.routes],
@@ -101,6 +138,8 @@ class _Endpoint:
                 )
                 for route in self.routes
             ),
+            is_open=self.row.is_open,
+            keys=self.grants,
         )
 
 
@@ -132,6 +171,22 @@ def _store(
     )
     _tell_endpoints(type_url, generation, endpoints)
     return True
+
+
+def _note_admitted(environment: Environment, endpoints: list[_Endpoint]) -> None:
+    """Write from which generation on the routes admit whom. An endpoint without a live release
+    admits nobody in any case, so its keys may differ without a new generation."""
+    rows = Publication.objects.filter(endpoint__environment=environment, type_url=ADMITTED)
+    told = dict(rows.values_list("endpoint_id", "content"))
+    routes = Snapshot.objects.get(environment=environment, type_url=routing.ROUTE_TYPE)
+    for endpoint in endpoints:
+        content = _admitted(endpoint.row, endpoint.grants)
+        if told.get(endpoint.row.pk, _NOBODY) != content:
+            Publication.objects.update_or_create(
+                endpoint=endpoint.row,
+                type_url=ADMITTED,
+                defaults={"generation": routes.generation, "content": content},
+            )
 
 
 def _tell_endpoints(type_url: str, generation: int, endpoints: list[_Endpoint]) -> None:

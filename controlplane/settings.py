@@ -9,12 +9,14 @@ from urllib.parse import unquote, urlsplit
 from controlplane import logging
 from controlplane.config import load
 from core.keys import KeyStore
+from core.pki import Authority
 
 CONFIG = load()
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = CONFIG.home.resolve()
 PRODUCTION = CONFIG.profile == "production"
 KEYS = KeyStore(HOME / "secrets")
+AUTHORITY = Authority(HOME / "secrets")
 
 SECRET_KEY = KEYS.text("django")
 DEBUG = CONFIG.debug and not PRODUCTION

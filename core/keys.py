@@ -4,21 +4,31 @@ secrets/django        Django's SECRET_KEY
 secrets/signing       Ed25519 private key, raw: signs release manifests
 secrets/release       32 bytes: the telemetry secret of each release is derived from it
 secrets/audit         32 bytes: encrypts the payloads of audit events
+secrets/seal-<what>   32 bytes: encrypts what `seal` is given, such as the keys of artifacts;
+                      seal-<what>.2, .3 and so on once it was rotated
+secrets/ca.key        the internal authority (`core.pki`)
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 import secrets
 from pathlib import Path
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from core.errors import Broken
 from wire import manifest, tokens
 
 _KEY_BYTES = 32
+_NONCE_BYTES = 12
+_PURPOSE = re.compile(r"[a-z][a-z-]{0,30}")
 
 
 class KeyStore:
@@ -55,6 +65,62 @@ class KeyStore:
         secret = tokens.release_secret(self.raw("release"), release_id)
         return tokens.telemetry_token(secret, replica_id)
 
+    def seal(self, purpose: str, data: bytes, aad: str) -> str:
+        """`data` encrypted for storing, by the newest key of this purpose. It opens only with the
+        same `aad`: say there what it belongs to."""
+        generation = self.generation(purpose)
+        # The first key is made when it is missed, a later one only by `rotate`.
+        key = self.raw(_file_name(purpose, generation))
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = _cipher(purpose, key).encrypt(nonce, data, aad.encode())
+        return f"{generation}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+
+    def unseal(self, purpose: str, text: str, aad: str) -> bytes:
+        """What `seal` was given.
+
+        Raises:
+            Broken: `keys:not-opened`: altered, of something else, or its key is gone.
+        """
+        number, _, sealed = text.partition(".")
+        try:
+            raw = base64.b64decode(sealed, altchars=b"-_", validate=True)
+            key = self._read(self.folder / _file_name(purpose, int(number)))
+            cipher = _cipher(purpose, key)
+            return cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], aad.encode())
+        except (InvalidTag, ValueError, FileNotFoundError) as problem:
+            raise Broken(
+                f"What was encrypted as {purpose!r} cannot be opened: it was altered, or the key"
+                " that encrypted it is not here.",
+                code="keys:not-opened",
+            ) from problem
+
+    def generation(self, purpose: str) -> int:
+        """Which key of this purpose seals now; 1 until it is rotated."""
+        return max(self._generations(purpose), default=1)
+
+    def rotate(self, purpose: str) -> int:
+        """Make a new key for what is sealed from now on; its generation. The older ones stay: they
+        open what they have sealed."""
+        generation = max(self._generations(purpose), default=0) + 1
+        self.raw(_file_name(purpose, generation))
+        return generation
+
+    def retire(self, purpose: str, generation: int) -> None:
+        """Delete an older key. What it has sealed never opens again.
+
+        Raises:
+            ValueError: it is the newest.
+        """
+        if generation >= self.generation(purpose):
+            raise ValueError("the newest key is in use")
+        (self.folder / _file_name(purpose, generation)).unlink(missing_ok=True)
+
+    def _generations(self, purpose: str) -> list[int]:
+        first = _file_name(purpose, 1)
+        found = [1] if (self.folder / first).exists() else []
+        numbers = (path.suffix[1:] for path in self.folder.glob(f"{first}.*"))
+        return found + [int(number) for number in numbers if number.isdecimal()]
+
     @staticmethod
     def _read(path: Path) -> bytes:
         value = path.read_bytes()
@@ -79,3 +145,14 @@ class KeyStore:
             pass
         finally:
             draft.unlink()
+
+
+def _cipher(purpose: str, key: bytes) -> AESGCM:
+    derive = HKDF(hashes.SHA256(), _KEY_BYTES, salt=None, info=b"seal\n" + purpose.encode())
+    return AESGCM(derive.derive(key))
+
+
+def _file_name(purpose: str, generation: int) -> str:
+    if not _PURPOSE.fullmatch(purpose):
+        raise ValueError(f"{purpose!r} is no purpose")
+    return f"seal-{purpose}" if generation == 1 else f"seal-{purpose}.{generation}"

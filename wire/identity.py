@@ -13,9 +13,13 @@ from enum import StrEnum
 
 _ROOT = "spiffe://slipway"
 _GATEWAY = re.compile(rf"{_ROOT}/environment/([^/]+)/gateway/[^/]+")
+_REPLICA = re.compile(rf"{_ROOT}/environment/[^/]+/release/[^/]+/replica/[^/]+")
 
 CONTROL_PLANE = f"{_ROOT}/control-plane"
 """Collector and workers: readiness, telemetry, smoke inferences, renewal of certificates."""
+
+WEB = f"{_ROOT}/web"
+"""The control plane's own web server, to its gateways."""
 
 
 class Role(StrEnum):
@@ -36,6 +40,16 @@ def replica(environment: str, release_id: str, replica_id: str) -> str:
 
 def gateway(environment: str, gateway_id: str) -> str:
     return f"{_ROOT}/environment/{environment}/gateway/{gateway_id}"
+
+
+def may_listen(uri: str) -> bool:
+    """Whether its certificate may be shown by a server: everybody's but the control plane's."""
+    return uri != CONTROL_PLANE
+
+
+def may_connect(uri: str) -> bool:
+    """Whether its certificate may be shown by a client: a replica and `web` only answer."""
+    return uri != WEB and not _REPLICA.fullmatch(uri)
 
 
 def role_at(environment: str, uri: str) -> Role | None:

@@ -127,8 +127,7 @@ class Authority:
         with self._lock:
             if self._context is None:
                 self._context = self._new_context(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-            elif self._own is None or is_due(self._own.certificate, self._now()):
-                self._show_own(self._context)
+            self._renewed()
             return self._context
 
     def context_for(self, peer: str) -> ssl.SSLContext:
@@ -146,13 +145,17 @@ class Authority:
         context.verify_mode = ssl.CERT_REQUIRED
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         context.load_verify_locations(cadata=self.pem)
-        self._show_own(context)
+        own = self._renewed()
+        certificates.load(context, own.certificate, own.key)
         return context
 
-    def _show_own(self, context: ssl.SSLContext) -> None:
+    def _renewed(self) -> Issued:
+        """The control plane's own certificate; a new one is also given to the shared context."""
         if self._own is None or is_due(self._own.certificate, self._now()):
             self._own = self.issue(identity.CONTROL_PLANE, hours=_OWN_HOURS)
-        certificates.load(context, self._own.certificate, self._own.key)
+            if self._context is not None:
+                certificates.load(self._context, self._own.certificate, self._own.key)
+        return self._own
 
     def _load(self) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         if self._loaded is None:

@@ -14,9 +14,12 @@ from wire.errors import NotCumulative, Unreadable
 from wire.fields import Fields
 from wire.histogram import Histogram
 
-FORMAT = 1
+FORMAT = 2
+# A replica of the release before an upgrade goes on reporting until it is replaced.
+_READ = (1, FORMAT)
 OUTCOMES = ("2xx", "4xx", "5xx")
 MAX_CODES = 200
+MAX_KEYS = 1001  # a thousand, and all that came after them as one
 
 
 _EMPTY = Histogram()  # immutable, so one serves as every default
@@ -67,13 +70,17 @@ def _none_answered() -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Everything that only ever grows while a replica runs; merges and subtracts field by field."""
+    """Everything that only ever grows while a replica runs; merges and subtracts field by field.
+
+    `keys` are the requests of each endpoint key, by the key's id; those without one are not in it.
+    """
 
     requests: Mapping[str, int] = field(default_factory=_none_answered)
     refused: Mapping[str, int] = field(default_factory=dict)
     smoke: int = 0
     rows: int = 0
     latency: Latency = field(default_factory=Latency)
+    keys: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total_requests(self) -> int:
@@ -84,6 +91,7 @@ class Counts:
         return Counts(
             requests=_added(self.requests, other.requests),
             refused=_added(self.refused, other.refused),
+            keys=_added(self.keys, other.keys),
             smoke=self.smoke + other.smoke,
             rows=self.rows + other.rows,
             latency=self.latency.merge(other.latency),
@@ -96,6 +104,7 @@ class Counts:
         return Counts(
             requests=_subtracted(self.requests, earlier.requests),
             refused=_subtracted(self.refused, earlier.refused),
+            keys=_subtracted(self.keys, earlier.keys),
             smoke=self.smoke - earlier.smoke,
             rows=self.rows - earlier.rows,
             latency=self.latency.minus(earlier.latency),
@@ -105,6 +114,7 @@ class Counts:
         return {
             "requests": dict(self.requests),
             "refused": dict(self.refused),
+            "keys": dict(self.keys),
             "smoke": self.smoke,
             "rows": self.rows,
             "latency": self.latency.to_json(),
@@ -122,6 +132,7 @@ class Counts:
         return cls(
             requests=given.counters("requests", longest=len(OUTCOMES), allowed=OUTCOMES),
             refused=given.counters("refused", longest=MAX_CODES),
+            keys=given.counters("keys", longest=MAX_KEYS) if given.has("keys") else {},
             smoke=given.whole("smoke"),
             rows=given.whole("rows"),
             latency=Latency.from_json(given.take("latency")),
@@ -170,7 +181,7 @@ class Report:
     def from_json(cls, raw: object) -> Report:
         """Strict; raises wire.errors.Unreadable: `report:invalid`, `report:unsupported-format`."""
         given = Fields(raw, kind="report", where="report")
-        if given.take("format") != FORMAT:
+        if given.take("format") not in _READ:
             raise Unreadable(
                 "report:unsupported-format", f"Only reports of format {FORMAT} are read."
             )

@@ -46,6 +46,7 @@ def pack_counts(counts: Counts) -> dict[str, Any]:
     packed = {
         "requests": {outcome: n for outcome, n in counts.requests.items() if n},
         "refused": dict(counts.refused),
+        "keys": dict(counts.keys),
         "smoke": counts.smoke,
         "rows": counts.rows,
         "latency": pack_latency(counts.latency),
@@ -57,6 +58,7 @@ def unpack_counts(packed: Mapping[str, Any]) -> Counts:
     return Counts(
         requests=dict.fromkeys(OUTCOMES, 0) | packed.get("requests", {}),
         refused=packed.get("refused", {}),
+        keys=packed.get("keys", {}),
         smoke=packed.get("smoke", 0),
         rows=packed.get("rows", 0),
         latency=unpack_latency(packed.get("latency", {})),

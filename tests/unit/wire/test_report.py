@@ -20,7 +20,8 @@ refused = st.dictionaries(
     st.sampled_from(["input:shape", "server:busy", "path:unknown"]), st.integers(1, 9)
 )
 latencies = st.builds(Latency, fine_histograms, fine_histograms, fine_histograms)
-counts = st.builds(Counts, requests, refused, small, small, latencies)
+keys = st.dictionaries(st.sampled_from(["key_alice", "key_bob", "other"]), st.integers(1, 9))
+counts = st.builds(Counts, requests, refused, small, small, latencies, keys)
 
 
 def report(counts: Counts, **changes: Any) -> Report:
@@ -107,6 +108,7 @@ def test_a_report_that_does_not_follow_is_refused(change: dict[str, Any], code: 
         Counts(refused={"input:shape": 1}),
         Counts(smoke=1),
         Counts(rows=1),
+        Counts(keys={"key_alice": 1}),
     ],
 )
 def test_counters_never_go_back(more: Counts) -> None:
@@ -123,10 +125,11 @@ def test_a_clock_that_was_set_back_does_not_turn_an_interval_around() -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"format": 2}, "report:unsupported-format"),
+        ({"format": 3}, "report:unsupported-format"),
         ({"sequence": 0}, "report:invalid"),
         ({"requests": {"2xx": 1}}, "report:invalid"),
         ({"refused": {"": 1}}, "report:invalid"),
+        ({"keys": {"key_alice": -1}}, "report:invalid"),
         ({"ready": 1}, "report:invalid"),
         ({"at": float("nan")}, "report:invalid"),
         ({"process": {"rss_bytes": 1}}, "report:invalid"),
@@ -138,6 +141,12 @@ def test_what_is_no_report_is_unreadable(change: dict[str, Any], code: str) -> N
     with pytest.raises(Unreadable) as refusal:
         Report.from_json(report(Counts()).to_json() | change)
     assert refusal.value.code == code
+
+
+def test_a_replica_that_is_older_than_the_keys_is_read() -> None:
+    old = report(Counts()).to_json() | {"format": 1}
+    del old["keys"]
+    assert Report.from_json(old) == report(Counts())
 
 
 json_values = st.recursive(

@@ -10,7 +10,7 @@ PACKAGES := controlplane core governance deployments monitoring frontend modelse
 RUNTIME := $(VENV)/.ready-runtime
 DEV := $(VENV)/.ready-dev
 
-.PHONY: help setup setup-dev demo up down status test test-unit test-app test-contract \
+.PHONY: help setup setup-dev demo up down status base-image test test-unit test-app test-contract \
 	test-integration test-e2e check fix services services-stop bench faults
 
 help: ## show this list
@@ -44,6 +44,9 @@ down: ## stop Slipway
 status: $(RUNTIME) ## which of Slipway's programs run
 	@exec $(RUN) -m controlplane.supervisor status
 
+base-image: $(RUNTIME) ## make the image that versions are built on, of Debian packages (root; or BASE_IMAGE=…)
+	@exec $(RUN) scripts/base_image.py $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
+
 # --- tests -------------------------------------------------------------------------------------
 
 test: $(DEV) ## every test that this machine can run, and a list of those it cannot
@@ -70,7 +73,7 @@ faults: $(DEV) ## the fault tests with their full durations
 bench: $(DEV) ## measure (ONLY=rollout takes one group); writes var/bench.json
 	@exec $(RUN) -m tests.bench $(if $(ONLY),--only $(ONLY))
 
-services: ## install and start what the tests need from Debian's packages (root)
+services: $(RUNTIME) ## install and start what the tests need from Debian's packages (root)
 	@scripts/services.sh start
 
 services-stop: ## stop what `make services` started

@@ -8,23 +8,46 @@ folder=var/services
 started=$folder/started
 environment=$folder/env
 
+packages="postgresql redis-server chromium
+  docker.io iptables iproute2 debootstrap docker-registry docker-compose openssh-server wrk"
+
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 
+engine_up() { docker version >/dev/null 2>&1; }
 postgres_up() { pg_lsclusters --no-header 2>/dev/null | awk '$4 ~ /^online/ {found = 1} END {exit !found}'; }
 redis_up() { redis-cli -h 127.0.0.1 ping 2>/dev/null | grep -q PONG; }
 
 install_packages() {
   local missing=() package
-  for package in postgresql redis-server chromium; do
+  for package in $packages; do
+    # Another Engine than Debian's is as good, and would be in its way.
+    [ "$package" = docker.io ] && command -v dockerd >/dev/null && continue
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
   done
   [ ${#missing[@]} -eq 0 ] && return
   echo "· installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
+  # Debian splits the client off in later releases.
+  if [[ " ${missing[*]} " == *" docker.io "* ]] && [ -n "$(apt-cache search --names-only '^docker-cli$')" ]; then
+    missing+=(docker-cli)
+  fi
+  hold_daemons
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >$folder/apt.log 2>&1 ||
     fail "apt-get could not install ${missing[*]}: see $folder/apt.log"
+  let_daemons_go
 }
+
+# Packages start what they bring, an SSH server and a registry among it. What is needed is started
+# below, and stopped again.
+policy=/usr/sbin/policy-rc.d
+hold_daemons() {
+  [ -e $policy ] && return
+  trap let_daemons_go EXIT
+  printf '#!/bin/sh\n# slipway\nexit 101\n' >$policy
+  chmod +x $policy
+}
+let_daemons_go() { if grep -qs '^# slipway$' $policy; then rm -f $policy; fi; }
 
 note() { grep -qx "$1" $started 2>/dev/null || echo "$1" >>$started; }
 
@@ -60,18 +83,39 @@ start_redis() {
   echo "SLIPWAY_TEST_REDIS_URL=redis://127.0.0.1:6379/15" >>$environment
 }
 
+start_engine() {
+  engine_up && return
+  command -v dockerd >/dev/null || fail "There is no dockerd, and none answers at ${DOCKER_HOST:-the default socket}"
+  # By itself it would end with this script's terminal.
+  setsid dockerd --pidfile "$PWD/$folder/dockerd.pid" >$folder/dockerd.log 2>&1 </dev/null &
+  for _ in $(seq 300); do engine_up && return; sleep 0.1; done
+  fail "dockerd does not answer: see $folder/dockerd.log"
+}
+
+stop_engine() {
+  local pid
+  pid=$(cat $folder/dockerd.pid 2>/dev/null) || return 0
+  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] || return 0
+  kill "$pid"
+  for _ in $(seq 300); do kill -0 "$pid" 2>/dev/null || return 0; sleep 0.1; done
+  kill -9 "$pid"
+}
+
 start() {
   [ "$(id -u)" = 0 ] || fail "make services installs Debian packages and needs root: sudo make services"
-  command -v apt-get >/dev/null || fail "make services needs apt-get; install PostgreSQL, redis-server and Chromium yourself and set SLIPWAY_TEST_POSTGRES_URL"
+  command -v apt-get >/dev/null || fail "make services needs apt-get; install PostgreSQL, redis-server, Chromium and Docker Engine yourself and set SLIPWAY_TEST_POSTGRES_URL"
   mkdir -p $folder
   # Looked at before the packages come: their installation may start them.
   postgres_up || note postgresql
   redis_up || note redis-server
+  engine_up || note docker
   install_packages
   (umask 077 && : >$environment)
   start_postgres
   start_redis
-  echo "· PostgreSQL, Redis and Chromium are there$([ -s $started ] && printf '; started here: %s' "$(paste -sd' ' $started)")"
+  start_engine
+  echo "· PostgreSQL, Redis, Chromium and a Docker Engine are there$([ -s $started ] && printf '; started here: %s' "$(paste -sd' ' $started)")"
+  make base-image
 }
 
 stop() {
@@ -82,6 +126,7 @@ stop() {
     pg_ctlcluster "$version" main stop --mode fast || true
   fi
   if grep -qx redis-server $started; then redis-cli -h 127.0.0.1 shutdown nosave >/dev/null 2>&1 || true; fi
+  if grep -qx docker $started; then stop_engine; fi
   rm -f $started $environment
 }
 

@@ -6,7 +6,6 @@
 # BASE_IMAGE        any Linux with Python 3.11 or newer as `python3`, its `venv` module included
 # EXTRA_CA_BUNDLE   a file of the build context: certificates to trust while packages are fetched,
 #                   behind a proxy that inspects TLS. Not in the image that comes out.
-# PIP_INDEX_URL     where packages come from; whatever it names, their hashes must be the pinned ones
 #
 # A folder `wheels` in the build context is used instead of an index, without any network.
 ARG BASE_IMAGE=python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579
@@ -14,7 +13,6 @@ ARG BASE_IMAGE=python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad8
 FROM ${BASE_IMAGE} AS build
 LABEL slipway.stage=build
 ARG EXTRA_CA_BUNDLE=
-ARG PIP_INDEX_URL=
 WORKDIR /build
 # COPY needs something to copy: without a bundle, a file that is here anyway.
 COPY requirements/modelserver.txt ${EXTRA_CA_BUNDLE:-requirements/modelserver.txt} ./

@@ -107,7 +107,7 @@ def _debian() -> tuple[str, str]:
         uri, codename, component = line.split(maxsplit=2)
         if codename == suite and component == "main" and release.get("ID") == "debian":
             return uri, suite
-    return "", "bookworm"
+    return "", "bookworm"  # debootstrap knows where
 
 
 def _debootstrap(mirror: str, suite: str, archive: Path) -> None:
@@ -123,7 +123,7 @@ def _debootstrap(mirror: str, suite: str, archive: Path) -> None:
     log = CACHE / "debootstrap.log"
     options = ["--variant=minbase", f"--include={PACKAGES}", f"--cache-dir={debs}"]
     with log.open("wb") as said:
-        command = ["debootstrap", *options, suite, str(tree), mirror]
+        command = ["debootstrap", *options, suite, str(tree), *([mirror] if mirror else [])]
         if subprocess.run(command, stdout=said, stderr=said, check=False).returncode != 0:
             raise CannotMake(f"debootstrap failed: {_last_line(log)} (see {log})")
     for superfluous in _SUPERFLUOUS:

@@ -11,7 +11,7 @@ RUNTIME := $(VENV)/.ready-runtime
 DEV := $(VENV)/.ready-dev
 
 .PHONY: help setup setup-dev demo up down status base-image test test-unit test-app test-contract \
-	test-integration test-e2e check fix services services-stop bench faults
+	test-integration test-e2e check fix services services-stop bench faults protocol
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ check: $(DEV) ## lint, format, types, import contracts, budgets, migrations, tem
 	$(VENV)/bin/djade --check --target-version 5.2 $$(git ls-files '*.html')
 	SLIPWAY_HOME=$$(mktemp -d) $(RUN) manage.py makemigrations --check --dry-run
 	$(RUN) -m pytest -q --no-header -n0 tests/architecture
+
+protocol: $(DEV) ## make the gRPC messages of modelserver/pb/inference.proto
+	@scripts/protocol.sh
 
 fix: $(DEV) ## what ruff can mend by itself
 	$(VENV)/bin/ruff check --fix .

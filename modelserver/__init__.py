@@ -11,3 +11,5 @@ import os
 # is set before it is imported; its own `disable_telemetry_events` comes too late for the id.
 # Nothing about a model or its traffic leaves a replica but by its report.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# What gRPC would write to standard error is no line of the log; what matters of it reaches the log.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

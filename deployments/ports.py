@@ -90,6 +90,7 @@ class HostFacts:
     cpus: int = 0
     memory_bytes: int = 0
     base_id: str = ""  # the engine's id of the model server's base image, if it has it
+    security: tuple[str, ...] = ()  # what it confines containers with: seccomp, userns, rootless
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -98,6 +99,7 @@ class HostFacts:
             "cpus": self.cpus,
             "memory_bytes": self.memory_bytes,
             "base_id": self.base_id,
+            "security": list(self.security),
         }
 
 

@@ -1,33 +1,25 @@
-"""The release manifest: what a replica is told when it starts, signed by the control plane.
-
-The signature is over the exact bytes of the payload, which travel inside the envelope: they are
-verified before anything in them is parsed, and no second encoder has to arrive at the same bytes.
-The payload is canonical JSON (RFC 8785) all the same, so that one manifest has one digest.
-"""
+"""The release manifest: what a replica is told when it starts, signed by the control plane."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 
-import rfc8785
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from wire.errors import ManifestRefused, Unreadable
 from wire.fields import Fields
 from wire.serving import ServingConfig
 from wire.signature import Signature
+from wire.signed import Kind
+from wire.signed import canonical as canonical
 
 FORMAT = 2
 MAX_BYTES = 4 * 1024 * 1024
 CLOCK_SKEW = 60.0  # seconds that a replica's clock may be behind the control plane's
-# Keeps a signature made for one purpose from being accepted for another one of the same key.
-_PURPOSE = b"slipway release manifest 2\n"
+_KIND = Kind("release manifest", FORMAT, MAX_BYTES)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -122,21 +114,9 @@ def _digest(given: Fields, name: str) -> str:
     return digest
 
 
-def canonical(value: Mapping[str, object]) -> bytes:
-    """Canonical JSON (RFC 8785): the form of everything that is hashed or signed."""
-    return rfc8785.dumps(value)  # type: ignore[arg-type]  # its recursive alias knows dict, not Mapping
-
-
 def sign(manifest: ReleaseManifest, private_key: Ed25519PrivateKey) -> bytes:
     """The envelope to hand to the replica's standard input."""
-    payload = canonical(manifest.to_json())
-    return canonical(
-        {
-            "format": FORMAT,
-            "payload": base64.b64encode(payload).decode(),
-            "signature": base64.b64encode(private_key.sign(_PURPOSE + payload)).decode(),
-        }
-    )
+    return _KIND.seal(manifest.to_json(), private_key)
 
 
 def verify(blob: bytes, public_key: Ed25519PublicKey, now: float) -> ReleaseManifest:
@@ -147,8 +127,7 @@ def verify(blob: bytes, public_key: Ed25519PublicKey, now: float) -> ReleaseMani
     manifest:expired.
     """
     try:
-        payload = _verified_payload(blob, public_key)
-        manifest = ReleaseManifest.from_json(_load(payload))
+        manifest = ReleaseManifest.from_json(_KIND.open(blob, public_key))
     except Unreadable as problem:
         raise ManifestRefused(problem.code, problem.message) from problem
     if manifest.issued_at > now + CLOCK_SKEW:
@@ -158,44 +137,6 @@ def verify(blob: bytes, public_key: Ed25519PublicKey, now: float) -> ReleaseMani
     if manifest.expires_at <= now:
         raise ManifestRefused("manifest:expired", "The release manifest has expired.")
     return manifest
-
-
-def _verified_payload(blob: bytes, public_key: Ed25519PublicKey) -> bytes:
-    if not blob.strip():
-        raise ManifestRefused("manifest:empty", "No release manifest came on standard input.")
-    if len(blob) > MAX_BYTES:
-        raise ManifestRefused(
-            "manifest:too-large", f"The release manifest is larger than {MAX_BYTES} bytes."
-        )
-    envelope = Fields(_load(blob), kind="manifest", where="signed envelope")
-    if envelope.take("format") != FORMAT:
-        raise ManifestRefused(
-            "manifest:unsupported-format", f"Only envelopes of format {FORMAT} are read."
-        )
-    try:
-        payload = base64.b64decode(envelope.text("payload", longest=MAX_BYTES), validate=True)
-        signature = base64.b64decode(envelope.text("signature", longest=200), validate=True)
-    except (binascii.Error, ValueError) as problem:
-        raise ManifestRefused(
-            "manifest:malformed", "The signed envelope is not base64."
-        ) from problem
-    envelope.close()
-    try:
-        public_key.verify(signature, _PURPOSE + payload)
-    except InvalidSignature as problem:
-        raise ManifestRefused(
-            "manifest:bad-signature", "The release manifest is not signed by the trusted key."
-        ) from problem
-    return payload
-
-
-def _load(blob: bytes) -> object:
-    try:
-        return json.loads(blob)
-    except (ValueError, RecursionError) as problem:
-        raise ManifestRefused(
-            "manifest:malformed", "The release manifest is not JSON."
-        ) from problem
 
 
 def trust_text(public_key: Ed25519PublicKey) -> str:

@@ -128,6 +128,11 @@ class Config(BaseSettings):
         default=False,
         description="Allow Docker Engines over TCP without TLS elsewhere than on loopback.",
     )
+    ssh_config: str = Field(
+        default="",
+        description="A file for `ssh -F` that says with which key Docker Engines are reached over"
+        " SSH, and which host keys are known; empty: the account's own files.",
+    )
     base_image: str = Field(
         default="slipway/modelserver:0.1.0",
         description="The image that versions' images are built on; `make base-image` makes it.",

@@ -11,5 +11,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
 django.setup(set_prefix=False)
 
 from controlplane.routing import application  # noqa: E402
+from core import scratch  # noqa: E402
+
+scratch.sweep()
 
 __all__ = ["application"]

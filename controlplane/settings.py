@@ -173,8 +173,8 @@ STORAGES = {
     },
     "staticfiles": {"BACKEND": "controlplane.staticfiles.HashedModules"},
 }
-FILE_UPLOAD_TEMP_DIR = None
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_TEMP_DIR = HOME / "tmp"
+FILE_UPLOAD_HANDLERS = ["core.uploads.PrivateUploads"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024**2
 
 CACHES = {

@@ -8,6 +8,8 @@ class CoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from core.api import converters  # noqa: PLC0415 - needs settings
+        from core import scratch  # noqa: PLC0415 - needs settings
+        from core.api import converters  # noqa: PLC0415
 
         converters.register()
+        scratch.folder()  # bodies of requests are put there too

@@ -8,6 +8,7 @@ FINISH_SECONDS. A second signal ends the wait.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import logging
@@ -29,7 +30,8 @@ from modelserver.errors import LoadFailed
 from modelserver.http import HttpApp
 from modelserver.logs import Log, LogHandler
 from modelserver.telemetry import Telemetry
-from wire.errors import ManifestRefused
+from wire import envelope
+from wire.errors import ManifestRefused, Unreadable
 from wire.manifest import ReleaseManifest
 
 GRACEFUL, MANIFEST_REFUSED, MODEL_FAILED = 0, 3, 4
@@ -157,14 +159,22 @@ class Replica:
 
     def _checked_artifact(self) -> bytes:
         try:
+            if self._manifest.artifact_key:
+                return self._decrypted(base64.b64decode(self._manifest.artifact_key))
             blob = self._artifact.read_bytes()
         except OSError as problem:
             message = f"The artifact cannot be read: {os.strerror(problem.errno or 0)}."
             raise ManifestRefused("artifact:unreadable", message) from problem
+        except Unreadable as problem:
+            raise ManifestRefused(problem.code, problem.message) from problem
         if "sha256:" + hashlib.sha256(blob).hexdigest() != self._manifest.artifact_digest:
             message = "The artifact is not the one that the manifest names: its digest differs."
             raise ManifestRefused("artifact:digest-mismatch", message)
         return blob
+
+    def _decrypted(self, key: bytes) -> bytes:
+        with self._artifact.open("rb") as file:
+            return envelope.decrypt_bytes(file, key, digest=self._manifest.artifact_digest)
 
 
 def _uvicorn_config(app: Any) -> uvicorn.Config:

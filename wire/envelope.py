@@ -55,26 +55,31 @@ def new_key() -> bytes:
 
 
 def encrypt(source: Source, into: Into, key: bytes, *, digest: str) -> Written:
-    """Write what is left of `source`, whose SHA-256 is `digest`, to `into` as an envelope.
-
-    A key encrypts one artifact, though any number of times. Holds two chunks in memory.
-
-    Raises:
-        Unreadable: `envelope:bad-key`, or `envelope:wrong-digest` once all is written; the caller
-            then throws away what was written.
-    """
-    cipher = _cipher(key)
-    header = _MAGIC + bytes([_FORMAT]) + os.urandom(_PREFIX_BYTES)
-    plain, sealed, size = hashlib.sha256(), hashlib.sha256(header), len(header)
-    into.write(header)
-    for number, chunk, last in _chunks(source, CHUNK):
-        plain.update(chunk)
-        piece = cipher.encrypt(_nonce(header, number, last), chunk, _bound_to(header, digest))
+    """Write what is left of `source`, whose SHA-256 is `digest`, to `into` as an envelope. Raises
+    like `pieces`; the caller then throws away what was written."""
+    sealed, size = hashlib.sha256(), 0
+    for piece in pieces(source, key, digest=digest):
         into.write(piece)
         sealed.update(piece)
         size += len(piece)
-    _require_digest(plain.hexdigest(), digest)
     return Written(f"sha256:{sealed.hexdigest()}", size)
+
+
+def pieces(source: Source, key: bytes, *, digest: str) -> Iterator[bytes]:
+    """The envelope, piece by piece; two chunks are in memory. A key encrypts one artifact, though
+    any number of times.
+
+    Raises:
+        Unreadable: `envelope:bad-key`, or `envelope:wrong-digest` after the last piece.
+    """
+    cipher = _cipher(key)
+    header = _MAGIC + bytes([_FORMAT]) + os.urandom(_PREFIX_BYTES)
+    yield header
+    plain = hashlib.sha256()
+    for number, chunk, last in _chunks(source, CHUNK):
+        plain.update(chunk)
+        yield cipher.encrypt(_nonce(header, number, last), chunk, _bound_to(header, digest))
+    _require_digest(plain.hexdigest(), digest)
 
 
 def decrypt(source: Source, into: Into, key: bytes, *, digest: str) -> int:

@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import IO, Any, cast
 
-from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from rest_framework.parsers import BaseParser, DataAndFiles
 
 from core.errors import Invalid, Malformed
+from core.uploads import PrivateUploads
 from deployments.services import intake
 
 _CHUNK = 256 * 1024
@@ -54,7 +54,7 @@ class ArtifactParser(BaseParser):
         return DataAndFiles(fields, files)
 
 
-class _Limited(TemporaryFileUploadHandler):
+class _Limited(PrivateUploads):
     """Counts the bytes of all files together. The parser closes, and so deletes, what an error
     leaves behind."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from django.conf import settings
@@ -10,7 +11,8 @@ from core import clock
 from deployments.adapters import artifact_store
 from deployments.models import Release, Replica
 from deployments.ports import ContainerHost, Limits, ObservedReplica, ReplicaPlan
-from wire.manifest import ReleaseManifest, sign
+from wire import identity
+from wire.manifest import ReleaseManifest, ReplicaTls, sign
 from wire.serving import ServingConfig
 from wire.signature import Signature
 
@@ -24,7 +26,7 @@ def run(copy: Replica, host: ContainerHost) -> ObservedReplica | None:
     release = Release.objects.select_related(
         "version__artifact", "endpoint__model", "endpoint__environment", "image"
     ).get(pk=copy.release_id)
-    digest = release.version.artifact.digest
+    digest = release.version.artifact_id
     config = ServingConfig.from_json(release.config)
 
     def place(folder: Path) -> Path:
@@ -50,17 +52,27 @@ def run(copy: Replica, host: ContainerHost) -> ObservedReplica | None:
 
 def _manifest(copy: Replica, release: Release) -> ReleaseManifest:
     issued_at = int(clock.timestamp())
+    artifact = artifact_store.encrypted(release.version.artifact_id)
     return ReleaseManifest(
         release=release.public_id,
         release_digest=release.digest,
         endpoint=release.endpoint.model.name,
         environment=release.endpoint.environment.name,
         version=release.version.number,
-        artifact_digest=release.version.artifact.digest,
+        artifact_digest=artifact.digest,
         signature=Signature.from_json(release.version.signature),
         config=ServingConfig.from_json(release.config),
         replica=copy.public_id,
         telemetry_token=settings.KEYS.telemetry_token(release.public_id, copy.public_id),
         issued_at=issued_at,
         expires_at=issued_at + _START_WITHIN_SECONDS,
+        artifact_key=base64.b64encode(artifact_store.key_of(artifact)).decode(),
+        allow_nonfinite=release.version.allow_nonfinite,
+        tls=_tls(copy, release),
     )
+
+
+def _tls(copy: Replica, release: Release) -> ReplicaTls:
+    name = identity.replica(release.endpoint.environment.name, release.public_id, copy.public_id)
+    issued = settings.AUTHORITY.issue(name, hours=settings.CONFIG.certificate_hours)
+    return ReplicaTls(issued.certificate, issued.key, settings.AUTHORITY.pem)

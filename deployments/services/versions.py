@@ -35,7 +35,7 @@ class _Told:
 @dataclass(frozen=True, slots=True)
 class _Storing:
     """The file stored for this version, None when a sound one was there; and the name of the
-    broken file that it replaces, if any."""
+    file that it replaces, if any: a broken one, or one that an earlier Slipway stored plain."""
 
     new: Stored | None
     replaces: str | None = None
@@ -124,11 +124,11 @@ def _artifact(accepted: Accepted, storing: _Storing) -> Artifact:
     if new is None:
         return Artifact.objects.get(digest=accepted.digest)
     artifact, created = Artifact.objects.get_or_create(
-        digest=accepted.digest, defaults={"size": new.size, "storage_name": new.name}
+        digest=accepted.digest, defaults={"size": new.size, **new.columns()}
     )
     if not created and artifact.storage_name == storing.replaces:
         Artifact.objects.filter(pk=artifact.pk, storage_name=storing.replaces).update(
-            storage_name=new.name
+            **new.columns()
         )
         artifact.refresh_from_db()
     return artifact

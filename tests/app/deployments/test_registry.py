@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 
 from core.errors import (
     Conflict,
@@ -16,6 +18,7 @@ from core.errors import (
     Stale,
     TooLarge,
 )
+from deployments.adapters import artifact_store
 from deployments.models import Alias, AliasMove, Artifact, Model, Version
 from deployments.selectors import registry
 from deployments.services import aliases, models, versions
@@ -99,8 +102,29 @@ def test_uploading_again_heals_a_corrupted_artifact(
     stored_files(artifacts)[0].write_bytes(b"rotten")
     versions.register(actor=actor(alice), model="tumour", path=onnx_file)
     [path] = stored_files(artifacts)
-    assert path.read_bytes() == ONNX
-    assert Artifact.objects.get().storage_name == str(path.relative_to(artifacts))
+    healed = Artifact.objects.get()
+    assert healed.storage_name == str(path.relative_to(artifacts))
+    assert artifact_store.is_sound(healed)
+
+
+def test_a_healed_artifact_keeps_the_key_that_images_were_made_with(
+    alice: User, tumour: Model, onnx_file: Path, sandbox: FakeSandbox, artifacts: Path
+) -> None:
+    before = versions.register(actor=actor(alice), model="tumour", path=onnx_file).artifact
+    stored_files(artifacts)[0].write_bytes(b"rotten")
+    after = versions.register(actor=actor(alice), model="tumour", path=onnx_file).artifact
+    assert artifact_store.key_of(after) == artifact_store.key_of(before)
+    assert after.stored_digest != before.stored_digest
+
+
+def test_uploading_again_encrypts_what_was_stored_plain(
+    alice: User, tumour: Model, onnx_file: Path, sandbox: FakeSandbox, artifacts: Path
+) -> None:
+    name = FileSystemStorage(artifacts).save("sha256/plain", ContentFile(ONNX))
+    Artifact.objects.create(digest=DIGEST, size=len(ONNX), storage_name=name)
+    made = versions.register(actor=actor(alice), model="tumour", path=onnx_file)
+    assert artifact_store.is_sound(made.artifact)
+    assert len(stored_files(artifacts)) == 1
 
 
 REFUSALS = {

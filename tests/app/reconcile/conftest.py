@@ -16,7 +16,6 @@ from deployments.adapters import artifact_store, gateway_smoke, hosts, replica_s
 from deployments.adapters.gateway_smoke import SmokeAnswer
 from deployments.domain import routing
 from deployments.models import (
-    Artifact,
     Endpoint,
     Environment,
     Gateway,
@@ -33,6 +32,7 @@ from deployments.reconcile import loop
 from deployments.services import replicas, rollouts
 from governance.domain.access import Actor
 from governance.models import RoleBinding, Team, User
+from tests.factories import artifacts
 from tests.fakes.container_host import FakeContainerHost
 
 SIGNATURE = {
@@ -156,7 +156,7 @@ def site(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         name="staging", defaults={"smoke_secret": "s"}
     )
     host_row = Host.objects.create(environment=environment, name="local", kind="process")
-    artifact = Artifact.objects.create(digest="sha256:" + "a" * 64, size=1, storage_name="a")
+    artifact = artifacts.row()
     for number in (1, 2, 3):
         Version.objects.create(
             model=model, number=number, artifact=artifact, signature=SIGNATURE, sample=SAMPLE

@@ -28,7 +28,7 @@ class Image(Identified):
     engine_id = models.CharField(max_length=71, blank=True)
     # In the registry, if one is configured: `repository@sha256:…`.
     registry_reference = models.CharField(max_length=400, blank=True)
-    size = models.PositiveBigIntegerField(default=0)
+    size = models.PositiveBigIntegerField(default=0)  # on an Engine, with all layers
     built_at = models.DateTimeField(null=True, blank=True)
 
 
@@ -63,6 +63,7 @@ class Build(Identified):
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    # Of the last attempt, if it failed: a code, a sentence, evidence.
     failure = models.JSONField(null=True, blank=True)
     log = models.TextField(blank=True)
     revision = models.PositiveBigIntegerField(default=1)
@@ -75,13 +76,18 @@ class Build(Identified):
                 name="one_open_build_per_image_and_host",
             )
         ]
+        indexes: ClassVar = [models.Index(fields=["state"], name="build_state")]
 
 
 class ImageCopy(models.Model):
-    """A host that is known to have an image."""
+    """A host that is known to have an image, under the id that its own Engine gives it: Engines
+    with different stores call the same image differently. `warning` says why it could not be
+    removed when nothing needed it any more."""
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="copies")
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="images")
+    engine_id = models.CharField(max_length=71, blank=True)
+    warning = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -18,10 +18,6 @@ from deployments.domain import routing
 from deployments.models import Endpoint, Environment, Publication, Replica, Route, Snapshot
 from deployments.selectors import keys
 
-ADMITTED = "slipway/admitted"
-"""Who may ask an endpoint: part of the routes, so its generations are theirs. Only the newest is
-kept."""
-
 _KEPT_PUBLICATIONS = 30
 
 Content = Mapping[str, Any]
@@ -55,7 +51,11 @@ def admission_differs() -> list[str]:
     costs four queries however many keys there are."""
     rows = list(Endpoint.objects.only("environment_id", "is_open"))
     granted = keys.grants_of([row.pk for row in rows])
-    told = dict(Publication.objects.filter(type_url=ADMITTED).values_list("endpoint_id", "content"))
+    told = dict(
+        Publication.objects.filter(type_url=Publication.ADMITTED).values_list(
+            "endpoint_id", "content"
+        )
+    )
     return sorted(
         {
             row.environment_id
@@ -176,7 +176,9 @@ def _store(
 def _note_admitted(environment: Environment, endpoints: list[_Endpoint]) -> None:
     """Write from which generation on the routes admit whom. An endpoint without a live release
     admits nobody in any case, so its keys may differ without a new generation."""
-    rows = Publication.objects.filter(endpoint__environment=environment, type_url=ADMITTED)
+    rows = Publication.objects.filter(
+        endpoint__environment=environment, type_url=Publication.ADMITTED
+    )
     told = dict(rows.values_list("endpoint_id", "content"))
     routes = Snapshot.objects.get(environment=environment, type_url=routing.ROUTE_TYPE)
     for endpoint in endpoints:
@@ -184,7 +186,7 @@ def _note_admitted(environment: Environment, endpoints: list[_Endpoint]) -> None
         if told.get(endpoint.row.pk, _NOBODY) != content:
             Publication.objects.update_or_create(
                 endpoint=endpoint.row,
-                type_url=ADMITTED,
+                type_url=Publication.ADMITTED,
                 defaults={"generation": routes.generation, "content": content},
             )
 

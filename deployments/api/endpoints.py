@@ -13,9 +13,10 @@ from core.api.pagination import page
 from core.api.schema import PAGE_PARAMETERS, page_of
 from core.api.serializers import validated
 from deployments.api.answers import accepted, show, whole_parameter
-from deployments.api.inputs import RollbackInput
+from deployments.api.inputs import ActionInput, RollbackInput
 from deployments.api.shapes import EndpointShape, LogsShape, OperationShape, ReleaseShape
 from deployments.selectors import endpoints, gate
+from deployments.services import endpoints as services
 from deployments.services import replica_logs, rollouts
 from governance.api.base import ApiView
 
@@ -74,6 +75,29 @@ class Rollback(ApiView):
             reason=wish.get("reason") or "",
         )
         return accepted(rollout)
+
+
+class Open(ApiView):
+    actions: ClassVar = {"POST": "endpoint.open"}
+
+    @extend_schema(request=ActionInput, responses={200: EndpointShape})
+    def post(self, request: Request, endpoint_id: str) -> Response:
+        """From now on whoever reaches the gateways may ask this endpoint, without a key."""
+        reason = validated(ActionInput, request).get("reason") or ""
+        services.open_to_all(actor=self.actor, endpoint_id=endpoint_id, reason=reason)
+        return Response(show(EndpointShape, endpoints.endpoint(self.actor, endpoint_id)))
+
+
+class Close(ApiView):
+    actions: ClassVar = {"POST": "endpoint.close"}
+
+    @extend_schema(request=ActionInput, responses={200: EndpointShape})
+    def post(self, request: Request, endpoint_id: str) -> Response:
+        """From now on clients of this endpoint need a key, as they do wherever nobody said
+        otherwise."""
+        reason = validated(ActionInput, request).get("reason") or ""
+        services.require_keys(actor=self.actor, endpoint_id=endpoint_id, reason=reason)
+        return Response(show(EndpointShape, endpoints.endpoint(self.actor, endpoint_id)))
 
 
 class Logs(ApiView):

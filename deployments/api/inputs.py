@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from core.api.fields import JSONObject, Number, OneOf, Text, Truth, Whole
 from core.api.serializers import StrictSerializer
-from deployments.domain import naming
+from deployments.domain import keys, naming
 from deployments.models import Host, Model
 from deployments.services.hosts import MAX_CAPACITY
 from deployments.services.models import LONGEST_DESCRIPTION
@@ -106,6 +106,56 @@ class NewGateway(StrictSerializer):
     environment = Text(max_length=60)
     name = Name()
     address = Text(max_length=200, help_text="http:// or https://, a host, perhaps a port.")
+
+
+def _limit() -> Whole:
+    return Whole(min_value=1, max_value=keys.MAX_LIMIT, required=False, allow_null=True)
+
+
+def _endpoints(*, required: bool) -> serializers.ListField:
+    """By name."""
+    return serializers.ListField(
+        child=Text(max_length=60),
+        min_length=1,
+        max_length=keys.MAX_ENDPOINTS,
+        required=required,
+        help_text="By name.",
+    )
+
+
+def _lifetime() -> Whole:
+    return Whole(
+        min_value=1,
+        max_value=keys.MAX_DAYS,
+        required=False,
+        help_text=f"{keys.DEFAULT_DAYS} unless given.",
+    )
+
+
+class NewKey(StrictSerializer):
+    environment = Text(max_length=60)
+    name = Text(max_length=keys.LONGEST_NAME)
+    endpoints = _endpoints(required=True)
+    expires_in_days = _lifetime()
+    requests_per_minute = _limit()
+    requests_per_day = _limit()
+
+
+class KeyChange(StrictSerializer):
+    name = Text(max_length=keys.LONGEST_NAME, required=False)
+    endpoints = _endpoints(required=False)
+    requests_per_minute = _limit()
+    requests_per_day = _limit()
+
+
+class KeyRotation(StrictSerializer):
+    overlap_hours = Number(
+        min_value=0,
+        max_value=keys.MAX_OVERLAP_HOURS,
+        required=False,
+        help_text=f"{keys.DEFAULT_OVERLAP_HOURS:g} unless given; 0 ends the old key at once.",
+    )
+    expires_in_days = _lifetime()
 
 
 class StrategyInput(StrictSerializer):

@@ -254,6 +254,7 @@ class EndpointShape(Shape):
     model = serializers.CharField()
     environment = serializers.CharField()
     url = serializers.CharField()
+    is_open = serializers.BooleanField(help_text="Clients need no key.")
     replicas = serializers.IntegerField()
     state = serializers.CharField()
     sentence = serializers.CharField()
@@ -264,6 +265,45 @@ class EndpointShape(Shape):
     cannot_roll_back = serializers.CharField(help_text="Empty, or why not.")
     revision = serializers.IntegerField()
     created_at = serializers.DateTimeField()
+
+
+class KeyUseShape(Shape):
+    endpoint = serializers.CharField()
+    requests_today = serializers.IntegerField(help_text="Since midnight, UTC.")
+    exhausted = serializers.BooleanField()
+
+
+class KeyShape(Shape):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    environment = serializers.CharField()
+    endpoints = serializers.ListField(child=serializers.CharField())
+    other_endpoints = serializers.IntegerField(help_text="That the caller may not see.")
+    state = serializers.CharField(help_text="active, expiring, exhausted, expired or revoked")
+    requests_per_minute = serializers.IntegerField(
+        allow_null=True, help_text="At each endpoint and gateway; null: no limit."
+    )
+    requests_per_day = serializers.IntegerField(
+        allow_null=True, help_text="At each endpoint; null: no limit."
+    )
+    usage = KeyUseShape(many=True)
+    resets_at = serializers.DateTimeField(help_text="When requests per day count anew.")
+    acknowledged = serializers.BooleanField(
+        help_text="Every gateway of the environment runs the newest keys."
+    )
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    rotated_to = serializers.CharField(allow_null=True, help_text="The key that replaces it.")
+    revision = serializers.IntegerField()
+
+
+class NewKeyShape(KeyShape):
+    """The only answer that ever holds the key."""
+
+    key = serializers.CharField(help_text="Shown once; keep it now.")
 
 
 class LogShape(Shape):

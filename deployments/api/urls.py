@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from deployments.api import endpoints, environments, models, operations, rollouts, versions
+from deployments.api import endpoints, environments, keys, models, operations, rollouts, versions
 
 urlpatterns = [
     path("models", models.Models.as_view(), name="api-models"),
@@ -45,6 +45,12 @@ urlpatterns = [
         endpoints.Releases.as_view(),
         name="api-endpoint-releases",
     ),
+    path("endpoints/<pid:endpoint_id>/open", endpoints.Open.as_view(), name="api-endpoint-open"),
+    path("endpoints/<pid:endpoint_id>/close", endpoints.Close.as_view(), name="api-endpoint-close"),
+    path("keys", keys.Keys.as_view(), name="api-keys"),
+    path("keys/<pid:key_id>", keys.OneKey.as_view(), name="api-key"),
+    path("keys/<pid:key_id>/rotate", keys.Rotate.as_view(), name="api-key-rotate"),
+    path("keys/<pid:key_id>/revoke", keys.Revoke.as_view(), name="api-key-revoke"),
     path("releases/<pid:release_id>", endpoints.OneRelease.as_view(), name="api-release"),
     path("rollouts", rollouts.Rollouts.as_view(), name="api-rollouts"),
     path("rollouts/<pid:rollout_id>", rollouts.OneRollout.as_view(), name="api-rollout"),

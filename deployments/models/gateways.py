@@ -109,9 +109,14 @@ class Publication(models.Model):
 
     A gateway says which generation it runs; this says what that means for an endpoint. For
     clusters `content` is a map of release id to addresses, for routes one of release id to
-    `[percent, mirror_percent]`. Who may ask is written beside them, under a type that no gateway
-    knows: whether the endpoint is open, and a map of key id to `[requests_per_minute, exhausted]`.
+    `[percent, mirror_percent]`.
+
+    `ADMITTED` is no type of a gateway's: it says who may ask, from which generation of the routes
+    on. Only the newest of these is kept: whether the endpoint is open, and a map of key id to
+    `[requests_per_minute, exhausted]`.
     """
+
+    ADMITTED: ClassVar[str] = "slipway/admitted"
 
     endpoint = models.ForeignKey("Endpoint", on_delete=models.CASCADE, related_name="publications")
     type_url = models.CharField(max_length=100)

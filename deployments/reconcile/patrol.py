@@ -13,7 +13,7 @@ from django.db.models import Count, F, Q
 
 from core import clock, ids
 from core.errors import NotFound
-from deployments import wakeups
+from deployments import publish, wakeups
 from deployments.adapters import hosts
 from deployments.models import Endpoint, Host, Replica, Rollout
 from deployments.ports import ContainerHost, HostSilent, ObservedReplica
@@ -35,7 +35,14 @@ def sweep(*, limit: int) -> int:
         endpoints |= _patrol(host)
     for endpoint_id in endpoints:
         wakeups.wake_endpoint(endpoint_id)
+    publish_admission()
     return len(woken)
+
+
+def publish_admission() -> None:
+    """Tell gateways of keys that have ended, were used up or may be used again."""
+    for environment_id in publish.admission_differs():
+        publish.publish(environment_id)
 
 
 def _in_use() -> Q:

@@ -271,6 +271,7 @@ class EndpointCard:
     environment: str
     is_production: bool
     url: str
+    is_open: bool
     replicas: int
     state: str
     sentence: str
@@ -282,6 +283,41 @@ class EndpointCard:
     cannot_roll_back: str
     revision: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What a key has used at one endpoint since midnight (UTC)."""
+
+    endpoint: str
+    requests_today: int
+    exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An endpoint key. `endpoints` and `usage` are of those endpoints that the actor sees;
+    `other_endpoints` counts the rest. `acknowledged`: every gateway of the environment runs the
+    newest word about who may ask. `resets_at` is when requests per day are counted anew."""
+
+    id: str
+    name: str
+    environment: str
+    endpoints: tuple[str, ...]
+    other_endpoints: int
+    state: str
+    requests_per_minute: int | None
+    requests_per_day: int | None
+    usage: tuple[KeyUse, ...]
+    resets_at: datetime
+    acknowledged: bool
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    rotated_to: str | None
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,7 @@ def endpoint_card(actor: Actor, row: Endpoint) -> EndpointCard:
         environment=row.environment.name,
         is_production=row.environment.is_production,
         url=_url(row),
+        is_open=row.is_open,
         replicas=row.replicas,
         state=state,
         sentence=sentence,

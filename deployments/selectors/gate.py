@@ -16,6 +16,7 @@ from core.errors import NotFound
 from deployments.models import (
     Alias,
     Endpoint,
+    EndpointKey,
     Environment,
     Gateway,
     Host,
@@ -63,6 +64,13 @@ def gateways(actor: Actor) -> QuerySet[Gateway]:
 
 def endpoints(actor: Actor, action: str = "endpoint.read") -> QuerySet[Endpoint]:
     return _of_endpoints(actor, action, Endpoint.objects.all(), "")
+
+
+def keys(actor: Actor) -> QuerySet[EndpointKey]:
+    """Those that reach some endpoint which the actor sees."""
+    reached = endpoints(actor, "key.read").values("pk")
+    reaching = EndpointKey.endpoints.through.objects.filter(endpoint__in=reached)
+    return EndpointKey.objects.filter(pk__in=reaching.values("endpointkey_id"))
 
 
 def rollouts(actor: Actor) -> QuerySet[Rollout]:
@@ -119,6 +127,18 @@ def gateway_for(actor: Actor, public_id: str) -> Gateway:
 def endpoint_for(actor: Actor, public_id: str) -> Endpoint:
     rows = endpoints(actor).select_related("model", "environment")
     return _by_id(rows, public_id, Endpoint.PREFIX, "endpoint")
+
+
+def endpoint_named(actor: Actor, place: Environment, name: str) -> Endpoint:
+    """Of an environment that has been found for the actor."""
+    rows = endpoints(actor).select_related("model", "environment").filter(environment=place)
+    sentence = f"There is no endpoint {name[:60]!r} in {place.name}."
+    return _one(rows.filter(model__name=name), sentence, "endpoint")
+
+
+def key_for(actor: Actor, public_id: str) -> EndpointKey:
+    rows = keys(actor).select_related("environment", "created_by", "rotated_to")
+    return _by_id(rows, public_id, EndpointKey.PREFIX, "key")
 
 
 def rollout_for(actor: Actor, public_id: str) -> Rollout:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from deployments.models import Endpoint, Environment, Gateway, Host, Model, Rollout, Version
+from collections.abc import Sequence
+
+from deployments.models import (
+    Endpoint,
+    EndpointKey,
+    Environment,
+    Gateway,
+    Host,
+    Model,
+    Rollout,
+    Version,
+)
 from governance.domain.access import Subject
 
 
@@ -50,6 +61,20 @@ def of_rollout(rollout: Rollout) -> Subject:
     return Subject(
         "rollout",
         rollout.pk,
+        team_id=within.team_id,
+        environment_id=within.environment_id,
+        model_id=within.model_id,
+    )
+
+
+def of_key(key: EndpointKey, endpoints: Sequence[Endpoint]) -> Subject:
+    """A key that reaches one endpoint only lies where that one does; needs `endpoint.model`."""
+    if len(endpoints) != 1:
+        return Subject("key", key.pk, environment_id=key.environment_id)
+    within = of_endpoint(endpoints[0])
+    return Subject(
+        "key",
+        key.pk,
         team_id=within.team_id,
         environment_id=within.environment_id,
         model_id=within.model_id,

@@ -29,6 +29,7 @@ _SCOPES = {
     TokenScope.MODELS_WRITE: "register models and versions, move aliases",
     TokenScope.ROLLOUTS_READ: "see endpoints and rollouts",
     TokenScope.ROLLOUTS_WRITE: "start, steer and roll back rollouts",
+    TokenScope.KEYS_WRITE: "issue, change and revoke the keys of endpoints",
     TokenScope.ENVIRONMENTS_WRITE: "change environments, hosts and gateways",
     TokenScope.AUDIT_READ: "read the audit log",
     TokenScope.ADMIN: "everything that you may, but approving",

@@ -52,6 +52,7 @@ PREFIX_OF_KIND = {
     "environment": "env",
     "gateway": "gtw",
     "host": "hst",
+    "key": "key",
     "member": "bnd",
     "model": "mdl",
     "release": "rel",

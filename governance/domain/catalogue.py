@@ -16,6 +16,7 @@ from governance.domain.roles import (
     OVERSEERS,
     REVIEWERS,
     ROLLERS,
+    STEWARDS,
     Role,
 )
 
@@ -31,6 +32,7 @@ class TokenScope(StrEnum):
     MODELS_WRITE = "models:write"
     ROLLOUTS_READ = "rollouts:read"
     ROLLOUTS_WRITE = "rollouts:write"
+    KEYS_WRITE = "keys:write"
     ENVIRONMENTS_WRITE = "environments:write"
     AUDIT_READ = "audit:read"
     ADMIN = "admin"
@@ -42,9 +44,10 @@ _READ_MODELS = frozenset({TokenScope.MODELS_READ, TokenScope.MODELS_WRITE})
 _WRITE_MODELS = frozenset({TokenScope.MODELS_WRITE})
 _READ_ROLLOUTS = frozenset({TokenScope.ROLLOUTS_READ, TokenScope.ROLLOUTS_WRITE})
 _WRITE_ROLLOUTS = frozenset({TokenScope.ROLLOUTS_WRITE})
+_WRITE_KEYS = frozenset({TokenScope.KEYS_WRITE})
 _WRITE_ENVIRONMENTS = frozenset({TokenScope.ENVIRONMENTS_WRITE})
 # Names of teams and environments are needed to read or write anything at all.
-_READ_PLACES = _READ_MODELS | _READ_ROLLOUTS | _WRITE_ENVIRONMENTS
+_READ_PLACES = _READ_MODELS | _READ_ROLLOUTS | _WRITE_KEYS | _WRITE_ENVIRONMENTS
 _ADMIN_ONLY: frozenset[TokenScope] = frozenset()
 
 
@@ -113,7 +116,10 @@ _ACTIONS = (
     Action("gateway.remove", "Remove a gateway", OPERATORS, _WRITE_ENVIRONMENTS, by_system=True),
     # What runs
     Action(
-        "endpoint.read", "See endpoints, rollouts and their traffic", EVERY_ROLE, _READ_ROLLOUTS
+        "endpoint.read",
+        "See endpoints, rollouts and their traffic",
+        EVERY_ROLE,
+        _READ_ROLLOUTS | _WRITE_KEYS,
     ),
     Action("endpoint.logs", "Read the logs of replicas", ROLLERS, _READ_ROLLOUTS),
     Action("endpoint.scale", "Change the number of replicas", ROLLERS, _WRITE_ROLLOUTS),
@@ -123,6 +129,19 @@ _ACTIONS = (
     Action("rollout.resume", "Resume a rollout", ROLLERS, _WRITE_ROLLOUTS),
     Action("rollout.promote", "Promote a rollout", ENGINEERS, _WRITE_ROLLOUTS),
     Action("rollout.abort", "Abort a rollout", ROLLERS, _WRITE_ROLLOUTS),
+    # Who may ask what runs
+    Action(
+        "key.read",
+        "See the keys of endpoints and what they use",
+        EVERY_ROLE,
+        _READ_ROLLOUTS | _WRITE_KEYS,
+    ),
+    Action("key.issue", "Issue a key", ROLLERS, _WRITE_KEYS),
+    Action("key.edit", "Change the limits and the endpoints of a key", ROLLERS, _WRITE_KEYS),
+    Action("key.rotate", "Replace a key by a new one", ROLLERS, _WRITE_KEYS),
+    Action("key.revoke", "Revoke a key", ROLLERS, _WRITE_KEYS),
+    Action("endpoint.open", "Let everybody ask an endpoint", STEWARDS, _WRITE_KEYS),
+    Action("endpoint.close", "Ask everybody for a key again", ROLLERS, _WRITE_KEYS),
     # Governance
     Action("audit.read", "Read the audit log", OVERSEERS, frozenset({TokenScope.AUDIT_READ})),
     Action("approval.decide", "Approve or reject", REVIEWERS, by_token=False),

@@ -30,6 +30,8 @@ EVERY_ROLE = frozenset(Role)
 ENGINEERS = frozenset({Role.ML_ENGINEER, Role.ML_LEAD, Role.ORG_ADMIN})
 OPERATORS = frozenset({Role.OPERATOR, Role.ORG_ADMIN})
 ROLLERS = ENGINEERS | OPERATORS
+# Whoever answers for what is exposed to strangers.
+STEWARDS = OPERATORS | {Role.ML_LEAD}
 ADMINS = frozenset({Role.ORG_ADMIN})
 REVIEWERS = frozenset({Role.COMPLIANCE_REVIEWER})
 OVERSEERS = frozenset({Role.COMPLIANCE_REVIEWER, Role.AUDITOR, Role.ORG_ADMIN})

@@ -38,7 +38,7 @@ MADE_OF = {
         f"{kind}:not-found"
         for kind in (
             *("model", "version", "alias", "environment", "host", "gateway", "endpoint"),
-            *("release", "rollout", "operation"),
+            *("release", "rollout", "operation", "key"),
         )
     ],
     "invalid_{}": ["invalid_wait", "invalid_lines"],

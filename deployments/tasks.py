@@ -31,3 +31,10 @@ def sweep(**unknown: object) -> None:
     del unknown
     heartbeat.beat("worker")  # a worker that sweeps is one that works
     patrol.sweep(limit=SWEEP_LIMIT)
+
+
+@declares("routes.publish")
+@shared_task(name="deployments.tasks.publish_admission", soft_time_limit=20, time_limit=30)
+def publish_admission(**unknown: object) -> None:
+    del unknown
+    patrol.publish_admission()

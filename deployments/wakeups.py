@@ -27,6 +27,11 @@ log = structlog.get_logger(__name__)
 
 RECONCILE_ROLLOUT = "deployments.tasks.reconcile_rollout"
 RECONCILE_ENDPOINT = "deployments.tasks.reconcile_endpoint"
+BUILD_IMAGE = "deployments.tasks.build_image"
+
+# A message that no worker took by then is sent again by the sweep; so they do not pile up.
+_BUILD_MESSAGE_SECONDS = 30
+PUBLISH_ADMISSION = "deployments.tasks.publish_admission"
 
 
 def wake(rollout_id: str) -> None:
@@ -46,6 +51,19 @@ def wake_endpoint(endpoint_id: str) -> None:
     _send(RECONCILE_ENDPOINT, endpoint_id)
 
 
+def wake_build(build_id: str) -> None:
+    """A worker may take this build, now that nothing is in its way."""
+    _send(BUILD_IMAGE, build_id, expires=_BUILD_MESSAGE_SECONDS)
+
+
+def wake_image(image_id: str) -> None:
+    """An image was built or brought somewhere, or was not: look at the endpoints that wait for
+    it."""
+    waiting = Rollout.objects.filter(target_release__image=image_id).exclude(phase="done")
+    for endpoint_id in set(waiting.values_list("endpoint", flat=True)):
+        wake_endpoint(endpoint_id)
+
+
 def gateway_acknowledged(environment_id: str) -> None:
     """A gateway has acknowledged or rejected something: look at what waits for it."""
     waiting = Rollout.objects.filter(endpoint__environment_id=environment_id)
@@ -55,6 +73,11 @@ def gateway_acknowledged(environment_id: str) -> None:
 def snapshots_published() -> None:
     """Gateways have something new to fetch."""
     transaction.on_commit(_publish_snapshots)
+
+
+def admission_changed() -> None:
+    """A key was used up: gateways should be told before the next sweep."""
+    _send(PUBLISH_ADMISSION)
 
 
 def replica_changed(release_id: str, endpoint_id: str) -> None:
@@ -87,15 +110,15 @@ def _redis() -> redis.Redis:
     )
 
 
-def _send(task: str, key: str) -> None:
-    transaction.on_commit(lambda: _publish(task, key))
+def _send(task: str, *keys: str) -> None:
+    transaction.on_commit(lambda: _publish(task, *keys))
 
 
-def _publish(task: str, key: str) -> None:
+def _publish(task: str, *keys: str) -> None:
     # Imported by name: the tasks are entry points above this module.
     from celery import current_app  # noqa: PLC0415 - celery is slow to import where nothing is sent
 
     try:
-        current_app.send_task(task, args=[key], retry=False)
+        current_app.send_task(task, args=keys, retry=False)
     except Exception as problem:  # noqa: BLE001 - Redis down: the sweep will find the row
-        log.warning("wake_not_sent", task=task, key=key, problem=str(problem))
+        log.warning("wake_not_sent", task=task, keys=keys, problem=str(problem))

@@ -31,6 +31,7 @@ from monitoring.domain.shards import Shard
 from monitoring.domain.windows import MINUTE, SECOND
 from monitoring.domain.windows import Window as Counted
 from monitoring.models import Baseline, CollectorShard, JournalSecond, Tally, Window
+from monitoring.services import usage
 from wire.report import Counts
 
 
@@ -78,6 +79,7 @@ def commit(claimed: Claim, closed: Sequence[Closed]) -> None:
                 _store_windows(claimed, each.windows, SECOND)
                 entries = [pack_entry(entry) for entry in each.entries]
                 JournalSecond.objects.create(shard_id=str(claimed.shard), entries=entries)
+                usage.add(each.entries, claimed.endpoints)
             else:
                 _store_checkpoint(claimed, each)
         grown = {r: claimed.tallies.get(r, Counts()).merge(more) for r, more in gained.items()}

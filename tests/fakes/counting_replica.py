@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from wire.histogram import Recorder
@@ -20,8 +21,13 @@ class CountingReplica:
     ok: int = 0
     failed: int = 0
     total: Recorder = field(default_factory=Recorder)
+    keys: Counter[str] = field(default_factory=Counter)
 
-    def serve(self, requests: int = 1, *, failed: int = 0, seconds: float = 0.004) -> None:
+    def serve(
+        self, requests: int = 1, *, failed: int = 0, seconds: float = 0.004, key: str = ""
+    ) -> None:
+        if key:
+            self.keys[key] += requests + failed
         self.ok += requests
         self.failed += failed
         for _ in range(requests + failed):
@@ -32,6 +38,7 @@ class CountingReplica:
         self.booted_at = at
         self.sequence = self.ok = self.failed = 0
         self.total = Recorder()
+        self.keys = Counter()
 
     def report(self, at: float) -> Report:
         self.sequence += 1
@@ -39,6 +46,7 @@ class CountingReplica:
             requests={"2xx": self.ok, "4xx": 0, "5xx": self.failed},
             rows=self.ok,
             latency=Latency(total=self.total.snapshot()),
+            keys=dict(self.keys),
         )
         return Report(
             replica=self.replica,

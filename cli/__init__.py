@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from cli.client import Client
 from cli.errors import ApiProblem, SlipwayError, TimedOut, Unreachable
-from cli.shapes import Endpoint, Model, Operation, Rollout, Version
+from cli.shapes import Endpoint, Key, Model, Operation, Rollout, Version
 
 __all__ = [
     "ApiProblem",
     "Client",
     "Endpoint",
+    "Key",
     "Model",
     "Operation",
     "Rollout",

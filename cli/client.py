@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,9 +12,9 @@ from urllib.parse import quote
 
 import httpx
 
-from cli import upload
+from cli import inference, upload
 from cli.errors import ApiProblem, SlipwayError, TimedOut
-from cli.shapes import Endpoint, Json, Model, Operation, Rollout, Version
+from cli.shapes import Endpoint, Json, Key, Model, Operation, Rollout, Version
 from cli.transport import Transport
 
 BASE = "/api/v1"
@@ -36,6 +37,7 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/")
         self._api = Transport(url, token, http=http, timeout=timeout, sleep=sleep)
+        self._gateway = partial(inference.Gateway, http=http, timeout=timeout)
         self._sleep = sleep
         self._clock = clock
 
@@ -145,6 +147,16 @@ class Client:
         }
         raise ApiProblem(404, body)
 
+    def open_endpoint(self, endpoint_id: str, reason: str = "") -> Endpoint:
+        """From now on nobody needs a key to ask it."""
+        address = f"{BASE}/endpoints/{_part(endpoint_id)}/open"
+        return Endpoint.of(self._api.post(address, {"reason": reason or None}))
+
+    def close_endpoint(self, endpoint_id: str, reason: str = "") -> Endpoint:
+        """From now on everybody needs a key again."""
+        address = f"{BASE}/endpoints/{_part(endpoint_id)}/close"
+        return Endpoint.of(self._api.post(address, {"reason": reason or None}))
+
     def logs(self, endpoint_id: str, *, replica: str | None = None, lines: int = 200) -> Json:
         return self.get(f"/endpoints/{endpoint_id}/logs", replica=replica, lines=lines)
 
@@ -218,6 +230,73 @@ class Client:
             if self._clock() > deadline:
                 raise TimedOut(f"Not decided after {timeout:.0f} s: {rollout.sentence}")
         return rollout
+
+    # --- keys ---------------------------------------------------------------------------------
+
+    def keys(self, *, most: int | None = None, **filters: str | None) -> Iterator[Key]:
+        """By `environment`, `endpoint` (an id) and `state`."""
+        return map(Key.of, self.items("/keys", most=most, **filters))
+
+    def key(self, key_id: str) -> Key:
+        return Key.of(self.get(f"/keys/{_part(key_id)}"))
+
+    def issue_key(
+        self,
+        name: str,
+        *endpoints: str,
+        environment: str,
+        expires_in_days: int | None = None,
+        requests_per_minute: int | None = None,
+        requests_per_day: int | None = None,
+    ) -> Key:
+        """Its `text` is shown by this answer only. Gateways know it a moment later, see
+        `wait_for_key`."""
+        body = {
+            "name": name,
+            "environment": environment,
+            "endpoints": list(endpoints),
+            "expires_in_days": expires_in_days,
+            "requests_per_minute": requests_per_minute,
+            "requests_per_day": requests_per_day,
+        }
+        return Key.of(self._api.post(f"{BASE}/keys", body))
+
+    def edit_key(self, key_id: str, **changes: Any) -> Key:
+        """Of `name`, `endpoints`, `requests_per_minute`, `requests_per_day`; a limit of None is
+        none."""
+        return Key.of(self._api.patch(f"{BASE}/keys/{_part(key_id)}", changes, if_match=ANY))
+
+    def rotate_key(
+        self,
+        key_id: str,
+        *,
+        overlap_hours: float | None = None,
+        expires_in_days: int | None = None,
+    ) -> Key:
+        """The new key. The old one ends after the overlap."""
+        body = {"overlap_hours": overlap_hours, "expires_in_days": expires_in_days}
+        address = f"{BASE}/keys/{_part(key_id)}/rotate"
+        return Key.of(self._api.post(address, body, if_match=ANY))
+
+    def revoke_key(self, key_id: str) -> Key:
+        """No gateway admits it from its next configuration on, see `wait_for_key`."""
+        return Key.of(self._api.post(f"{BASE}/keys/{_part(key_id)}/revoke", {}))
+
+    def wait_for_key(self, key_id: str, *, timeout: float = 10.0, every: float = 0.05) -> Key:
+        """Until every gateway runs the newest word about keys. Raises TimedOut."""
+        deadline = self._clock() + timeout
+        while not (key := self.key(key_id)).acknowledged:
+            if self._clock() > deadline:
+                raise TimedOut(f"Not every gateway knows after {timeout:.0f} s what {key_id} is.")
+            self._sleep(every)
+        return key
+
+    def predict(
+        self, endpoint: Endpoint, body: Json, *, key: str = "", ca_file: Path | None = None
+    ) -> Json:
+        """One inference at the endpoint's gateway: a request of the Open Inference Protocol, and
+        its answer. The gateway gets the key and never the token."""
+        return self._gateway(endpoint.url, key, ca_file=ca_file).predict(body)
 
     def _started(self, raw: Json) -> Rollout:
         operation = Operation.of(raw)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli.commands import account, registry, rollouts, teams
+from cli.commands import account, keys, predict, registry, rollouts, teams
 from cli.errors import SlipwayError, TimedOut
 from cli.exits import Exit
 from cli.output import error
@@ -24,11 +24,14 @@ app.command()(rollouts.deploy)
 app.command()(rollouts.status)
 app.command()(rollouts.rollback)
 app.command()(rollouts.logs)
+app.command()(predict.predict)
 app.command()(account.doctor)
 app.add_typer(teams.teams, name="teams")
 app.add_typer(registry.models, name="models")
 app.add_typer(registry.versions, name="versions")
 app.add_typer(rollouts.rollouts, name="rollouts")
+app.add_typer(keys.endpoints, name="endpoints")
+app.add_typer(keys.keys, name="keys")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

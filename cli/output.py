@@ -128,6 +128,8 @@ def endpoint_view(endpoint: Endpoint, rollout: Rollout | None) -> RenderableType
         parts.append(Text(f"  {endpoint.sentence}"))
     if endpoint.url:
         parts.append(Text(f"  {endpoint.url}"))
+    if endpoint.is_open:
+        parts.append(Text("  open: whoever reaches the gateway may ask it", style=_BUSY))
     traffic = ", ".join(f"v{share['version']} {share['percent']} %" for share in endpoint.traffic)
     parts.append(Text(f"  traffic: {traffic or 'none'}"))
     for replica in endpoint.replicas:

@@ -64,6 +64,7 @@ class Endpoint:
     name: str
     environment: str
     url: str
+    is_open: bool
     state: str
     sentence: str
     stable_version: int | None
@@ -79,6 +80,7 @@ class Endpoint:
             name=raw["name"],
             environment=_name(raw.get("environment")),
             url=raw.get("url") or "",
+            is_open=bool(raw.get("is_open")),
             state=raw.get("state") or "",
             sentence=raw.get("sentence") or "",
             stable_version=_version(raw.get("stable_release")),
@@ -148,6 +150,45 @@ class Rollout:
     @property
     def succeeded(self) -> bool:
         return self.outcome in ("promoted", "observed")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An endpoint key. `text` is the key itself, which only the answer that made it holds."""
+
+    id: str
+    name: str
+    environment: str
+    endpoints: tuple[str, ...]
+    state: str
+    requests_per_minute: int | None
+    requests_per_day: int | None
+    usage: tuple[Json, ...]
+    acknowledged: bool
+    expires_at: str
+    last_used_at: str
+    rotated_to: str
+    text: str
+    raw: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> Key:
+        return cls(
+            id=raw["id"],
+            name=raw.get("name") or "",
+            environment=_name(raw.get("environment")),
+            endpoints=tuple(raw.get("endpoints") or ()),
+            state=raw.get("state") or "",
+            requests_per_minute=raw.get("requests_per_minute"),
+            requests_per_day=raw.get("requests_per_day"),
+            usage=tuple(raw.get("usage") or ()),
+            acknowledged=bool(raw.get("acknowledged")),
+            expires_at=raw.get("expires_at") or "",
+            last_used_at=raw.get("last_used_at") or "",
+            rotated_to=raw.get("rotated_to") or "",
+            text=raw.get("key") or "",
+            raw=raw,
+        )
 
 
 @dataclass(frozen=True, slots=True)

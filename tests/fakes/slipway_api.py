@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+GATEWAY = "gateway.test"
 TOKEN = "slw_" + "a" * 8 + "_" + "b" * 43 + "_" + "c" * 6
 
 
@@ -27,6 +28,8 @@ class FakeSlipway(httpx.BaseTransport):
         self.uploads: list[dict[str, bytes]] = []
         self.endpoints: list[dict[str, Any]] = []
         self.logs: dict[str, Any] = {"items": []}
+        self.keys: dict[str, dict[str, Any]] = {}
+        self.looks_until_known = 0
         self.story: list[dict[str, Any]] = [done("promoted")]
         self.answers: list[httpx.Response | Exception] = []
         self._told: Iterator[dict[str, Any]] = iter(())
@@ -39,6 +42,8 @@ class FakeSlipway(httpx.BaseTransport):
             if isinstance(answer, Exception):
                 raise answer
             return answer
+        if request.url.host == GATEWAY:
+            return self._infer(request, body)
         return self._refusal(request) or self._route(request, body)
 
     @staticmethod
@@ -47,6 +52,8 @@ class FakeSlipway(httpx.BaseTransport):
             return problem(401, "not_authenticated", "That token is not known.")
         if request.method == "POST" and not request.headers.get("idempotency-key"):
             return problem(400, "idempotency_key_required", "Send an Idempotency-Key.")
+        if request.method == "PATCH" and not request.headers.get("if-match"):
+            return problem(428, "if_match_required", "Send If-Match.")
         return None
 
     def _route(self, request: httpx.Request, body: bytes) -> httpx.Response:
@@ -68,6 +75,14 @@ class FakeSlipway(httpx.BaseTransport):
             ("GET", r"/rollouts"): lambda: answer({"items": [self.story[-1]]}),
             ("GET", r"/rollouts/([^/]+)"): lambda _: answer(next(self._told, self.story[-1])),
             ("POST", r"/rollouts/([^/]+)/(?:pause|abort)"): lambda _: self._begin(request),
+            ("GET", r"/models/([^/]+)/versions/([0-9]+)"): lambda *_: answer(VERSION),
+            ("POST", r"/endpoints/([^/]+)/(open|close)"): lambda _, verb: self._declare(verb),
+            ("GET", r"/keys"): lambda: answer({"items": list(self.keys.values())}),
+            ("POST", r"/keys"): lambda: self._issue(json.loads(body)),
+            ("GET", r"/keys/([^/]+)"): self._key,
+            ("PATCH", r"/keys/([^/]+)"): lambda key: self._edit(key, json.loads(body)),
+            ("POST", r"/keys/([^/]+)/rotate"): lambda key: self._rotate(key, request),
+            ("POST", r"/keys/([^/]+)/revoke"): lambda key: self._edit(key, {"state": "revoked"}),
         }
         for (method, pattern), handle in routes.items():
             match = re.fullmatch(pattern, path)
@@ -117,6 +132,50 @@ class FakeSlipway(httpx.BaseTransport):
         more = str(at + 1) if at + 1 < len(versions) else None
         return answer({"items": versions[at : at + 1], "next_cursor": more})
 
+    def _declare(self, verb: str) -> httpx.Response:
+        self.endpoints[0]["is_open"] = verb == "open"
+        return answer(self.endpoints[0])
+
+    def _issue(self, wanted: dict[str, Any]) -> httpx.Response:
+        limits = {name: wanted.get(name) for name in ("requests_per_minute", "requests_per_day")}
+        uses = [{"endpoint": name, "requests_today": 0} for name in wanted["endpoints"]]
+        made = {
+            "id": f"key_{len(self.keys) + 1}",
+            "name": wanted["name"],
+            "environment": wanted["environment"],
+            "endpoints": wanted["endpoints"],
+            "state": "active",
+            **limits,
+            "usage": uses,
+            "acknowledged": False,
+            "expires_at": "2027-02-01T00:00:00Z",
+        }
+        self.keys[made["id"]] = made
+        return answer({**made, "key": f"head.{made['id']}.signature"}, 201)
+
+    def _key(self, key: str) -> httpx.Response:
+        """Gateways need a few looks until they know of a change."""
+        self.looks_until_known -= 1
+        return answer({**self.keys[key], "acknowledged": self.looks_until_known < 0})
+
+    def _edit(self, key: str, change: dict[str, Any]) -> httpx.Response:
+        self.keys[key] |= change
+        return answer(self.keys[key])
+
+    def _rotate(self, key: str, request: httpx.Request) -> httpx.Response:
+        if not request.headers.get("if-match"):
+            return problem(428, "if_match_required", "Send If-Match.")
+        made = self._issue(self.keys[key])
+        self.keys[key]["rotated_to"] = made.json()["id"]
+        return made
+
+    def _infer(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        """As a gateway does: it knows keys and nothing of tokens."""
+        is_open = self.endpoints[0].get("is_open")
+        if not is_open and not request.headers.get("authorization", "").startswith("Bearer head."):
+            return answer({"error": "Jwt is missing"}, 401)
+        return answer({"outputs": json.loads(body)["inputs"]})
+
     def _begin(self, needs_match: httpx.Request | None) -> httpx.Response:
         if needs_match is not None and not needs_match.headers.get("if-match"):
             return problem(428, "if_match_required", "Send If-Match.")
@@ -149,13 +208,17 @@ def done(outcome: str, sentence: str = "That was it.", **status: Any) -> dict[st
     return rollout("done", sentence, outcome=outcome, **status)
 
 
+VERSION: dict[str, Any] = {"id": "ver_2", "number": 2, "sample": {"inputs": [{"name": "X"}]}}
+
+
 def endpoint() -> dict[str, Any]:
     return {
         "id": "end_1",
         "name": "tumour",
         "model": "tumour",
         "environment": "staging",
-        "url": "http://127.0.0.1:8080/v2/models/tumour",
+        "url": f"http://{GATEWAY}/v2/models/tumour",
+        "is_open": False,
         "state": "ok",
         "sentence": "Version 2 serves.",
         "stable_release": {"id": "rel_2", "version": 2},

@@ -15,7 +15,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "inspect":
         from modelserver import inspect  # noqa: PLC0415  # neither command pays for the other's imports
 
-        return inspect.run(arguments.artifact, sys.stdout.buffer, max_seconds=arguments.max_seconds)
+        return inspect.run(
+            arguments.artifact,
+            sys.stdout.buffer,
+            max_seconds=arguments.max_seconds,
+            allow_nonfinite=arguments.allow_nonfinite,
+        )
     from modelserver import serve  # noqa: PLC0415
 
     return serve.run(
@@ -36,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="load a file, run one row, report its signature")
     inspect.add_argument("--artifact", type=Path, required=True)
     inspect.add_argument("--max-seconds", type=float)
+    inspect.add_argument(
+        "--allow-nonfinite", action="store_true", help="let the model answer NaN and infinity"
+    )
     serve = commands.add_parser(
         "serve", help="serve a model; the signed manifest comes on standard input"
     )

@@ -8,30 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
-from modelserver.answers import Encoded, compose
-from modelserver.errors import Busy, ModelFailed, NotFound, NotReady, shown
-from modelserver.requests import Given, InferenceRequest, Symbols, build, parse
-from modelserver.tensors import Array
+from modelserver.answers import AnswerWriter, Encoded
+from modelserver.batching import Batcher
+from modelserver.errors import NotFound, NotReady, shown
+from modelserver.requests import Given, InferenceRequest, RequestReader
+from modelserver.runner import Model, Runner
+from modelserver.runner import Results as Results
+from modelserver.waiting import WaitingLine
 from wire.signature import Signature
 
 SERVER_NAME = "slipway"
 SERVER_VERSION = "0.1.0"
+EXTENSIONS = ("binary_tensor_data",)
 PLATFORM = "onnx_onnxv1"
-FAST_SECONDS = 0.001  # one warm inference: below, a thread costs more than it frees
-FAST_ROWS = 64
 
 Json = dict[str, object]
-
-
-class Model(Protocol):
-    """What can be run; `modelserver.model.OnnxModel` is one."""
-
-    signature: Signature
-    symbols: Symbols
-
-    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]: ...
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +39,18 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A model that is ready, and how it is run: on the event loop or in `pool`, alone or in
-    batches of up to `batch_rows` rows from several requests (0: alone)."""
+    """A model that is ready, and how it is run: on the event loop up to `loop_values` input values,
+    else in one of `workers` threads of `pool`; alone, or in batches of up to `batch_rows` rows from
+    several requests (0: alone)."""
 
     model: Model
     pool: Executor
-    warm_seconds: float
     queue_limit: int
+    loop_values: int
+    workers: int = 1
     allow_nonfinite: bool = False
     batch_rows: int = 0
     batch_window_ms: int = 0
-
-    def on_the_loop(self, rows: int) -> bool:
-        return self.warm_seconds <= FAST_SECONDS and rows <= FAST_ROWS
 
 
 class Took(Protocol):
@@ -71,15 +64,6 @@ class Took(Protocol):
     def run_seconds(self) -> float: ...
 
 
-class Results(NamedTuple):
-    """The arrays of `request.outputs` in that order, checked against the signature. Took."""
-
-    arrays: list[Array]
-    rows: int
-    queue_seconds: float
-    run_seconds: float
-
-
 class Inference(NamedTuple):
     """An answer in the words of HTTP. Took."""
 
@@ -89,18 +73,51 @@ class Inference(NamedTuple):
     run_seconds: float
 
 
+class _Ready:
+    """Everything that answers for a model, made once."""
+
+    def __init__(self, identity: Identity, serving: Serving) -> None:
+        signature, model = identity.signature, serving.model
+        nonfinite = serving.allow_nonfinite
+        self.reader = RequestReader(signature, model.symbols, allow_nonfinite=nonfinite)
+        self.writer = AnswerWriter(identity.name, identity.version, finite=not nonfinite)
+        self.runner = Runner(model, allow_nonfinite=nonfinite)
+        self.line = WaitingLine(serving.pool, serving.queue_limit)
+        self.loop_values = serving.loop_values
+        self.batcher: Batcher | None = None
+        if serving.batch_rows:
+            self.batcher = Batcher(
+                self.runner,
+                self.line,
+                max_rows=serving.batch_rows,
+                window=serving.batch_window_ms / 1000,
+                workers=serving.workers,
+                loop_values=serving.loop_values,
+            )
+
+    def start(
+        self, request: InferenceRequest, finish: Callable[[Results], T]
+    ) -> T | asyncio.Future[T]:
+        """What `finish` makes of the results, or a promise of it."""
+        if self.batcher is not None and self.batcher.takes(request):
+            return self.batcher.add(request, finish)
+        asked = time.perf_counter()
+        if request.values <= self.loop_values:
+            return finish(self.runner.answer(request, asked))
+        return self.line.promise(partial(self.runner.answer, request, asked), finish)
+
+
 class DataPlane:
     """Loading until `serve`, ready until `drain`; while draining it still answers."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
-        self._serving: Serving | None = None
-        self._waiting = 0
+        self._ready: _Ready | None = None
         self._not_ready = "The model is still loading."
         self.draining = False
 
     def serve(self, serving: Serving) -> None:
-        self._serving = serving
+        self._ready = _Ready(self.identity, serving)
         if not self.draining:
             self._not_ready = ""
 
@@ -117,7 +134,7 @@ class DataPlane:
         return self._not_ready
 
     def server_metadata(self) -> Json:
-        return {"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": []}
+        return {"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": [*EXTENSIONS]}
 
     def model_metadata(self, name: str, version: str | None) -> Json:
         self.require_model(name, version)
@@ -136,15 +153,17 @@ class DataPlane:
                 "model:unknown-version", f"There is no version {shown(version)} of this model here."
             )
 
-    def admit(self, name: str, version: str | None) -> Serving:
-        """Everything that can be refused before the body has been read."""
-        self.require_model(name, version)
-        if self._serving is None:
-            raise NotReady("server:not-ready", self._not_ready)
-        return self._serving
+    def admit(self, name: str, version: str | None) -> None:
+        """Refuses everything that can be refused before the body has been read: raises NotFound or
+        NotReady."""
+        self._admitted(name, version)
 
     def infer(
-        self, name: str, version: str | None, body: bytes, header_length: int | None = None
+        self,
+        name: str,
+        version: str | None,
+        body: bytes | memoryview,
+        header_length: int | None = None,
     ) -> Inference | asyncio.Future[Inference]:
         """Answers at once where the model is run on the event loop, else promises an answer.
 
@@ -152,12 +171,9 @@ class DataPlane:
         Raises, now or from the future, Invalid, NotFound, NotReady, Busy or ModelFailed, and
         nothing else. A future may be cancelled when nobody waits for its answer any more.
         """
-        serving = self.admit(name, version)
-        request = parse(body, self.identity.signature, serving.model.symbols)
-        results = self.run(request)
-        if isinstance(results, Results):
-            return self._answer(request, results)
-        return _then(results, partial(self._answer, request))
+        ready = self._admitted(name, version)
+        request = ready.reader.parse(body, header_length)
+        return ready.start(request, partial(_inference, ready.writer, request))
 
     def request(
         self,
@@ -171,49 +187,28 @@ class DataPlane:
     ) -> InferenceRequest:
         """What `run` takes, from something other than JSON. No `outputs` means all of them, no `id`
         a new one. Raises Invalid, NotFound or NotReady."""
-        model = self.admit(name, version).model
-        signature, symbols = self.identity.signature, model.symbols
-        return build(signature, symbols, inputs, outputs=outputs, parameters=parameters, id=id)
+        reader = self._admitted(name, version).reader
+        return reader.build(inputs, outputs=outputs, parameters=parameters, id=id)
 
     def run(self, request: InferenceRequest) -> Results | asyncio.Future[Results]:
-        """`infer` without its encodings: of what `request` made."""
-        serving = self._serving
-        if serving is None:
+        """`infer` without its encodings, of what `request` made."""
+        if self._ready is None:
             raise NotReady("server:not-ready", self._not_ready)
-        if serving.on_the_loop(request.rows):
-            return _timed(serving.model, request, time.perf_counter())
-        if self._waiting >= serving.queue_limit:
-            raise Busy("server:busy", "Too many inferences are waiting; try again shortly.")
-        self._waiting += 1
-        outcome = asyncio.get_running_loop().run_in_executor(
-            serving.pool, _timed, serving.model, request, time.perf_counter()
-        )
-        outcome.add_done_callback(self._one_less)
-        return outcome
+        return self._ready.start(request, _as_they_are)
 
-    def _one_less(self, _: object) -> None:
-        self._waiting -= 1
-
-    def _answer(self, request: InferenceRequest, results: Results) -> Inference:
-        name, version = self.identity.name, self.identity.version
-        answer = compose(name, version, request, results.arrays)
-        return Inference(answer, results.rows, results.queue_seconds, results.run_seconds)
+    def _admitted(self, name: str, version: str | None) -> _Ready:
+        identity = self.identity
+        if name != identity.name or (version is not None and version != identity.version):
+            self.require_model(name, version)
+        if self._ready is None:
+            raise NotReady("server:not-ready", self._not_ready)
+        return self._ready
 
 
-def _then(
-    results: asyncio.Future[Results], answer: Callable[[Results], Inference]
-) -> asyncio.Future[Inference]:
-    async def answered() -> Inference:
-        return answer(await results)
-
-    return asyncio.ensure_future(answered())
+def _inference(writer: AnswerWriter, request: InferenceRequest, results: Results) -> Inference:
+    answer = writer.write(request, results.arrays)
+    return Inference(answer, results.rows, results.queue_seconds, results.run_seconds)
 
 
-def _timed(model: Model, request: InferenceRequest, asked: float) -> Results:
-    started = time.perf_counter()
-    arrays = model.run(request.feeds, [spec.name for spec in request.outputs])
-    if len(arrays) != len(request.outputs):
-        raise ModelFailed(
-            "model:run-failed", "The model gave another number of outputs than it promised."
-        )
-    return Results(arrays, request.rows, started - asked, time.perf_counter() - started)
+def _as_they_are(results: Results) -> Results:
+    return results

@@ -10,19 +10,27 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 
 from modelserver import onnxfile, sample
-from modelserver.errors import LoadFailed, ModelFailed
-from modelserver.tensors import encode
+from modelserver.errors import Invalid, LoadFailed, ModelFailed
+from modelserver.runner import Runner
+from wire.signature import Signature
 
 FOUND, REFUSED = 0, 3
 
 
-def run(artifact: Path, out: BinaryIO, *, max_seconds: float | None = None) -> int:
+def run(
+    artifact: Path,
+    out: BinaryIO,
+    *,
+    max_seconds: float | None = None,
+    allow_nonfinite: bool = False,
+) -> int:
     """Writes one JSON object, returns the exit code: a report (0), or `code` and `message` (3)."""
     answering = (
         threading.Lock()
@@ -30,7 +38,7 @@ def run(artifact: Path, out: BinaryIO, *, max_seconds: float | None = None) -> i
     if max_seconds is not None:
         _deadline(out, answering, max_seconds)
     try:
-        answer, code = inspect(artifact), FOUND
+        answer, code = inspect(artifact, allow_nonfinite=allow_nonfinite), FOUND
     except LoadFailed as problem:
         answer, code = {"code": problem.code, "message": problem.message}, REFUSED
     except MemoryError:
@@ -41,7 +49,7 @@ def run(artifact: Path, out: BinaryIO, *, max_seconds: float | None = None) -> i
     return code
 
 
-def inspect(artifact: Path) -> dict[str, object]:
+def inspect(artifact: Path, *, allow_nonfinite: bool = False) -> dict[str, object]:
     """The report. Raises LoadFailed with a sentence for the person who made the model."""
     try:
         blob = artifact.read_bytes()
@@ -52,20 +60,22 @@ def inspect(artifact: Path) -> dict[str, object]:
     started = time.perf_counter()
     model = models.load(blob)
     loaded = time.perf_counter()
-    feeds = sample.feeds(model.signature)
+    signature = model.signature
+    runner = Runner(model, allow_nonfinite=allow_nonfinite)
+    feeds = sample.feeds(signature)
     try:
-        results = model.run(feeds, [spec.name for spec in model.signature.outputs])
-    except ModelFailed as problem:
+        results = runner.run(feeds, signature.outputs)
+        runner.check_values(results, signature.outputs)
+    except (ModelFailed, Invalid) as problem:
         raise _run_failed(models.load_failure, problem) from problem
     ran = time.perf_counter()
+    _try_without_values(runner, signature)
     facts = onnxfile.read(blob)
-    outputs = [
-        encode(spec, array) for spec, array in zip(model.signature.outputs, results, strict=True)
-    ]
+    outputs = dict(zip((spec.name for spec in signature.outputs), results, strict=True))
     return {
-        "signature": model.signature.to_json(),
-        "sample": sample.request(model.signature, feeds),
-        "output_sample": {"outputs": outputs},
+        "signature": signature.to_json(),
+        "sample": sample.request(signature, feeds),
+        "output_sample": {"outputs": sample.tensors(signature.outputs, outputs)},
         "ir_version": facts.ir_version,
         "opsets": facts.opsets,
         "producer": facts.producer,
@@ -75,9 +85,25 @@ def inspect(artifact: Path) -> dict[str, object]:
     }
 
 
+def _try_without_values(runner: Runner, signature: Signature) -> None:
+    """A model may fail on no rows, then its clients hear so. But native code may also take the
+    whole process down, and that must happen here and not where users are."""
+    for feeds in (sample.feeds(signature, rows=0), sample.feeds(signature, rows=0, others=0)):
+        with suppress(ModelFailed, Invalid):
+            runner.run(feeds, signature.outputs)
+
+
 def _run_failed(
-    in_words: Callable[[BaseException], LoadFailed], problem: ModelFailed
+    in_words: Callable[[BaseException], LoadFailed], problem: ModelFailed | Invalid
 ) -> LoadFailed:
+    if problem.code == "output:nonfinite":
+        said = (
+            f"{problem.message[:-1]}: on one row of made-up values. If NaN and infinity are meant,"
+            " register the version with allow_nonfinite."
+        )
+        return LoadFailed("model:nonfinite-output", said)
+    if problem.code.startswith("output:"):
+        return LoadFailed("model:other-output", problem.message)
     cause = problem.__cause__ or problem
     in_general = in_words(cause)
     if in_general.code == "model:too-large-to-load":
@@ -101,5 +127,5 @@ def _deadline(out: BinaryIO, answering: threading.Lock, seconds: float) -> None:
 
 
 def _write(out: BinaryIO, answer: dict[str, object]) -> None:
-    out.write(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+    out.write(orjson.dumps(answer) + b"\n")
     out.flush()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import time
+import ctypes
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
-from modelserver import sample
+from modelserver import onnxfile, sample
 from modelserver.errors import LoadFailed, ModelFailed
 from modelserver.requests import Symbols
 from modelserver.tensors import Array
-from wire.signature import BY_ONNX, DYNAMIC, Signature, TensorSpec
+from wire.signature import BY_ONNX, DATATYPES, DYNAMIC, Signature, TensorSpec
 
 FATAL_ONLY = 4
-WARM_UP_BATCH = 4
+_BF16 = "BF16"
+_BF16_IN_ONNX = 16  # TensorProto.BFLOAT16
 _OUT_OF_MEMORY = (
     "bad_alloc",
     "bad allocation",
@@ -32,18 +35,52 @@ class OnnxModel:
         self._session = session
         self.signature = signature
         self.symbols = symbols
+        specs = (*signature.inputs, *signature.outputs)
+        if any(spec.datatype == _BF16 for spec in specs):
+            self._run = self._run_with_bfloats
+        else:
+            # Past the wrapper, which checks again what is checked already: a tenth of the time that
+            # a small model takes.
+            self._run = getattr(session, "_sess", session).run
+        self._bfloats = {spec.name for spec in signature.inputs if spec.datatype == _BF16}
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """The outputs in the order asked for. Raises ModelFailed; its cause is for the log only."""
         try:
-            results: list[Array] = self._session.run(list(outputs), feeds)
+            results: list[Array] = self._run(outputs, feeds, None)
         except Exception as problem:  # ONNX Runtime's exceptions have no common base of their own
             raise ModelFailed("model:run-failed", "The model failed on this input.") from problem
         return results
 
+    def _run_with_bfloats(
+        self, outputs: Sequence[str], feeds: Mapping[str, Array], options: object
+    ) -> list[Array]:
+        """numpy has no BF16, so ONNX Runtime takes and gives such tensors only as its own."""
+        values = {name: self._value(name, array) for name, array in feeds.items()}
+        results = self._session.run_with_ort_values(list(outputs), values, options)
+        return [_taken(value) for value in results]
+
+    def _value(self, name: str, array: Array) -> Any:
+        make = onnxruntime.OrtValue
+        if name in self._bfloats:
+            bits = np.ascontiguousarray(array)
+            return make.ortvalue_from_numpy_with_onnx_type(bits, _BF16_IN_ONNX)
+        return make.ortvalue_from_numpy(array)
+
     @property
     def producer(self) -> str:
         return str(self._session.get_modelmeta().producer_name)
+
+
+def _taken(value: Any) -> Array:
+    if value.element_type() != _BF16_IN_ONNX:
+        array: Array = value.numpy()
+        return array
+    shape = value.shape()
+    size = 2 * math.prod(shape)
+    # A copy: the memory goes with the value.
+    bits = ctypes.string_at(value.data_ptr(), size) if size else b""
+    return np.frombuffer(bits, np.uint16).reshape(shape)
 
 
 def load(blob: bytes, *, threads: int = 1) -> OnnxModel:
@@ -53,6 +90,30 @@ def load(blob: bytes, *, threads: int = 1) -> OnnxModel:
     Raises LoadFailed: model:load-failed, model:too-large-to-load, model:unsupported-input,
     model:unsupported-output.
     """
+    try:
+        session = onnxruntime.InferenceSession(
+            blob, _options(threads), providers=["CPUExecutionProvider"]
+        )
+    except Exception as problem:  # see OnnxModel.run
+        raise load_failure(problem) from problem
+    session.disable_fallback()
+    shapeless = onnxfile.shapeless(blob)
+    inputs = tuple(_input(arg, shapeless) for arg in session.get_inputs())
+    if not inputs:
+        raise LoadFailed(
+            "model:unsupported-input", "The model takes no input, so it cannot predict anything."
+        )
+    outputs = tuple(_spec(arg, "output") for arg in session.get_outputs())
+    symbols = {
+        arg.name: tuple(size if isinstance(size, str) and size else None for size in arg.shape)
+        for arg in session.get_inputs()
+    }
+    model = OnnxModel(session, Signature(inputs, outputs), symbols)
+    unknown = {spec.name for spec in outputs if not spec.shape and spec.name in shapeless}
+    return _with_ranks_seen(model, unknown) if unknown else model
+
+
+def _options(threads: int) -> Any:
     onnxruntime.set_default_logger_severity(FATAL_ONLY)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -61,22 +122,34 @@ def load(blob: bytes, *, threads: int = 1) -> OnnxModel:
     options.log_severity_level = FATAL_ONLY
     # Spinning threads win microseconds for one model and take whole cores from all the others.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(blob, options, providers=["CPUExecutionProvider"])
-    except Exception as problem:  # see OnnxModel.run
-        raise load_failure(problem) from problem
-    session.disable_fallback()
-    inputs = tuple(_spec(arg, "input") for arg in session.get_inputs())
-    outputs = tuple(_spec(arg, "output") for arg in session.get_outputs())
-    if not inputs:
-        raise LoadFailed(
-            "model:unsupported-input", "The model takes no input, so it cannot predict anything."
+    return options
+
+
+def _input(arg: Any, shapeless: frozenset[str]) -> TensorSpec:
+    if not arg.shape and arg.name in shapeless:
+        said = (
+            f"The input `{arg.name}` does not say how many dimensions it has; export the model with"
+            " the shape of every input, its free dimensions named."
         )
-    symbols = {
-        arg.name: tuple(size if isinstance(size, str) and size else None for size in arg.shape)
-        for arg in session.get_inputs()
-    }
-    return OnnxModel(session, Signature(inputs, outputs), symbols)
+        raise LoadFailed("model:unsupported-input", said)
+    return _spec(arg, "input")
+
+
+def _with_ranks_seen(model: OnnxModel, unknown: set[str]) -> OnnxModel:
+    """To ONNX Runtime, an output that does not say its shape looks like a single value. So one
+    made-up row is run, and shows the rank; its dimensions may all be of any size."""
+    specs = model.signature.outputs
+    try:
+        arrays = model.run(sample.feeds(model.signature), [spec.name for spec in specs])
+    except ModelFailed:
+        return model  # warm-up and intake run it again, and say what is wrong with it
+    seen = tuple(
+        TensorSpec(spec.name, spec.datatype, (DYNAMIC,) * array.ndim)
+        if spec.name in unknown
+        else spec
+        for spec, array in zip(specs, arrays, strict=True)
+    )
+    return OnnxModel(model._session, Signature(model.signature.inputs, seen), model.symbols)
 
 
 def load_failure(problem: BaseException) -> LoadFailed:
@@ -99,43 +172,11 @@ def _spec(arg: Any, side: str) -> TensorSpec:
 
 
 def _unsupported(arg: Any, side: str) -> str:
-    sentence = f"The {side} `{arg.name}` is a `{arg.type}`, but only plain tensors can be served."
+    sentence = f"The {side} `{arg.name}` is a `{arg.type}`, which cannot be served: only plain"
+    sentence += f" tensors of {', '.join(DATATYPES)} can."
     if side == "output" and "map(" in arg.type:
         sentence += (
             " skl2onnx makes such a list of dictionaries for class probabilities; convert the model"
             " with options={'zipmap': False} and it becomes a tensor."
         )
     return sentence
-
-
-def warm_up(model: OnnxModel) -> float:
-    """Runs made-up inputs: one row and, where the signature promises it, several.
-
-    Returns the seconds of one warm inference. Raises LoadFailed with `model:warm-up-failed`, which
-    a batch size baked into the graph causes: it passes every run of a single row.
-    """
-    outputs = [spec.name for spec in model.signature.outputs]
-    _warm(model, outputs, 1)
-    if sample.takes_batches(model.signature):
-        _warm(model, outputs, WARM_UP_BATCH)
-    return min(_warm(model, outputs, 1) for _ in range(3))
-
-
-def _warm(model: OnnxModel, outputs: Sequence[str], rows: int) -> float:
-    feeds = sample.feeds(model.signature, rows)
-    started = time.perf_counter()
-    try:
-        model.run(feeds, outputs)
-    except ModelFailed as problem:
-        raise LoadFailed("model:warm-up-failed", _warm_up_failure(rows, problem)) from problem
-    return time.perf_counter() - started
-
-
-def _warm_up_failure(rows: int, problem: ModelFailed) -> str:
-    cause = " ".join(str(problem.__cause__).split())[:400]
-    if rows == 1:
-        return f"The model fails on one row of made-up values: {cause}"
-    return (
-        f"The model answers 1 row but fails on {rows}, although its signature leaves the number"
-        f" of rows free; a batch size is probably baked into the graph: {cause}"
-    )

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 _IR_VERSION, _PRODUCER, _GRAPH, _OPSETS = 1, 2, 7, 8
 _DOMAIN, _VERSION = 1, 2
-_NODE = 1
+_NODE, _INPUT, _OUTPUT = 1, 11, 12
+_NAME, _TYPE = 1, 2
+_TENSOR, _SHAPE = 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -41,6 +43,39 @@ def read(blob: bytes) -> Facts:
             domain, version = _opset(value)
             opsets[domain] = version
     return Facts(ir_version, producer, opsets, nodes)
+
+
+def shapeless(blob: bytes) -> frozenset[str]:
+    """The inputs and outputs that say nothing of their shape, which is not the same as an empty
+    one. Raises ValueError when the bytes are no protobuf message."""
+    return frozenset(
+        name
+        for number, graph in _fields(memoryview(blob))
+        if number == _GRAPH and isinstance(graph, memoryview)
+        for side, value in _fields(graph)
+        if side in (_INPUT, _OUTPUT) and isinstance(value, memoryview)
+        for name in _shapeless_name(value)
+    )
+
+
+def _shapeless_name(value_info: memoryview) -> Iterator[str]:
+    """Its name, unless a field shape is found where it belongs."""
+    name = ""
+    for number, value in _fields(value_info):
+        if number == _NAME and isinstance(value, memoryview):
+            name = bytes(value).decode("utf-8", "replace")
+        elif number == _TYPE and isinstance(value, memoryview) and _has_shape(value):
+            return
+    yield name
+
+
+def _has_shape(type_: memoryview) -> bool:
+    return any(
+        number == _SHAPE
+        for kind, tensor in _fields(type_)
+        if kind == _TENSOR and isinstance(tensor, memoryview)
+        for number, _ in _fields(tensor)
+    )
 
 
 def _opset(message: memoryview) -> tuple[str, int]:

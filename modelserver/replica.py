@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +127,7 @@ class Replica:
             outcome = MODEL_FAILED
         else:
             loop.call_soon_threadsafe(self._plane.serve, serving)
-            self._log.event("ready", warm_seconds=serving.warm_seconds)
+            self._log.event("ready")
             return
         loop.call_soon_threadsafe(self._fail, outcome)
 
@@ -141,21 +140,24 @@ class Replica:
         started = time.perf_counter()
         blob = self._checked_artifact()
         # Imported here, after the port is open: it takes longer than everything before it together.
-        from modelserver import model as models  # noqa: PLC0415
+        from modelserver import loading  # noqa: PLC0415
 
-        config = self._manifest.config
-        model = models.load(blob, threads=config.threads)
+        manifest = self._manifest
+        prepared = loading.prepare(
+            blob,
+            manifest.signature,
+            manifest.config,
+            allow_nonfinite=manifest.allow_nonfinite,
+        )
         del blob
-        if model.signature != self._manifest.signature:
-            message = "The model has other inputs or outputs than its version in the registry."
-            raise LoadFailed("model:other-signature", message)
-        loaded = time.perf_counter()
-        warm_seconds = models.warm_up(model)
-        warmed = time.perf_counter()
-        self._log.event("loaded", load_seconds=loaded - started, warm_up_seconds=warmed - loaded)
+        self._log.event(
+            "loaded",
+            seconds=time.perf_counter() - started,
+            warm_seconds=prepared.warm.seconds,
+            loop_values=prepared.warm.loop_values,
+        )
         sys.setswitchinterval(SWITCH_SECONDS)
-        pool = ThreadPoolExecutor(config.workers, thread_name_prefix="infer")
-        return Serving(model, pool, warm_seconds, config.queue_limit)
+        return prepared.serving
 
     def _checked_artifact(self) -> bytes:
         try:

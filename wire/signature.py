@@ -22,7 +22,10 @@ DYNAMIC = -1
 
 @dataclass(frozen=True, slots=True)
 class Datatype:
-    """One protocol datatype with its names elsewhere; `low` and `high` bound the integers only."""
+    """One protocol datatype with its names elsewhere; `low` and `high` bound the integers only.
+
+    `numpy` is what holds its values: a BF16, which numpy does not know, is kept as its 16 bits.
+    """
 
     name: str
     onnx: str
@@ -46,6 +49,7 @@ _ALL = (
     *(_signed(bits) for bits in (8, 16, 32, 64)),
     *(_unsigned(bits) for bits in (8, 16, 32, 64)),
     Datatype("FP16", "tensor(float16)", "float16", "float"),
+    Datatype("BF16", "tensor(bfloat16)", "uint16", "float"),
     Datatype("FP32", "tensor(float)", "float32", "float"),
     Datatype("FP64", "tensor(double)", "float64", "float"),
     Datatype("BYTES", "tensor(string)", "object", "bytes"),
@@ -84,6 +88,17 @@ class Signature:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether every input leaves its first dimension free: a promise of any number of rows."""
+        return all(spec.shape[:1] == (DYNAMIC,) for spec in self.inputs)
+
+    @property
+    def can_be_batched(self) -> bool:
+        """Whether rows of several requests may go in together and come out apart again: the first
+        dimension of every input and output is free."""
+        return self.takes_batches and all(spec.shape[:1] == (DYNAMIC,) for spec in self.outputs)
 
     def to_json(self) -> dict[str, object]:
         return {

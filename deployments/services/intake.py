@@ -41,8 +41,12 @@ class Accepted:
     report: dict[str, Any]
 
 
-def accept(path: Path, *, declared_digest: str | None = None) -> Accepted:
+def accept(
+    path: Path, *, declared_digest: str | None = None, allow_nonfinite: bool = False
+) -> Accepted:
     """Take the file at `path` through intake. Reads it only; the caller owns it.
+
+    A model that answers NaN or infinity is one only with `allow_nonfinite`.
 
     Raises:
         TooLarge: `artifact:too-large`.
@@ -58,7 +62,7 @@ def accept(path: Path, *, declared_digest: str | None = None) -> Accepted:
     check_digest(declared_digest, digest)
     with _turn():
         checked = _ask(sandbox.python(_CHECK, str(path)), size)
-        found = _ask(_inspect(path), size)
+        found = _ask(_inspect(path, allow_nonfinite=allow_nonfinite), size)
     report: dict[str, Any] = dict(checked)
     report |= {name: found[name] for name in ("load_seconds", "infer_seconds") if name in found}
     report["seconds"] = round(time.monotonic() - started, 3)
@@ -94,8 +98,9 @@ def check_digest(declared: str | None, found: str) -> None:
         )
 
 
-def _inspect(path: Path) -> list[str]:
-    return sandbox.python(_INSPECT, "inspect", "--artifact", str(path))
+def _inspect(path: Path, *, allow_nonfinite: bool) -> list[str]:
+    option = ["--allow-nonfinite"] if allow_nonfinite else []
+    return sandbox.python(_INSPECT, "inspect", "--artifact", str(path), *option)
 
 
 def _ask(program: list[str], size: int) -> dict[str, Any]:

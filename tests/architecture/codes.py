@@ -44,7 +44,11 @@ MADE_OF = {
     "invalid_{}": ["invalid_wait", "invalid_lines"],
     "{}:invalid": [f"{kind}:invalid" for kind in ("manifest", "report", "histogram", "signature")],
     "model:unsupported-{}": ["model:unsupported-input", "model:unsupported-output"],
-    "input:{}": [f"input:{what}" for what in ("data", "datatype", "length", "range", "shape")],
+    "input:{}": [
+        f"input:{what}"
+        for what in ("data", "datatype", "encoding", "length", "nonfinite", "range", "shape")
+    ],
+    "output:{}": [f"output:{what}" for what in ("datatype", "nonfinite", "shape")],
     "request:{}": ["request:inputs", "request:outputs"],
 }
 # Templates of that form which are no codes: keys of caches, leases, buckets and live topics.

@@ -62,8 +62,15 @@ def test_what_a_model_says_of_itself_can_be_stored(upload: Callable[[bytes], Pat
     assert "\x00" not in "".join(report["opsets"])
 
 
-def test_a_model_that_answers_nan_is_a_model(upload: Callable[[bytes], Path]) -> None:
-    assert intake.accept(upload(files.answers_nan())).digest.startswith("sha256:")
+def test_a_model_that_answers_nan_is_a_model_where_that_is_allowed(
+    upload: Callable[[bytes], Path],
+) -> None:
+    path = upload(files.answers_nan())
+    with pytest.raises(Invalid) as refusal:
+        intake.accept(path)
+    assert refusal.value.stable_code == "model:nonfinite-output"
+    assert "allow_nonfinite" in str(refusal.value)
+    assert intake.accept(path, allow_nonfinite=True).digest.startswith("sha256:")
 
 
 def test_a_model_that_takes_for_ever_is_too_slow(

@@ -23,7 +23,11 @@ def report(client: httpx.Client) -> Report:
 
 
 def test_the_metadata_says_what_the_model_takes(client: httpx.Client) -> None:
-    assert client.get("/v2").json() == {"name": "slipway", "version": "0.1.0", "extensions": []}
+    assert client.get("/v2").json() == {
+        "name": "slipway",
+        "version": "0.1.0",
+        "extensions": ["binary_tensor_data"],
+    }
     assert (
         client.get("/v2/models/tumour").json() == client.get("/v2/models/tumour/versions/1").json()
     )

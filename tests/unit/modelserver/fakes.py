@@ -14,6 +14,7 @@ from modelserver.dataplane import DataPlane, Identity, Serving
 from modelserver.errors import ModelFailed
 from modelserver.requests import Symbols
 from modelserver.tensors import Array
+from modelserver.warmup import LOOP_SECONDS
 from wire.signature import DATATYPES, DYNAMIC, Signature, TensorSpec
 
 EVERY_KIND = Signature(
@@ -65,10 +66,19 @@ class Refusing(Executor):
 
 
 def plane_for(
-    model: Echo, *, warm_seconds: float = 0.0, pool: Executor | None = None, queue_limit: int = 4
+    model: Echo,
+    *,
+    warm_seconds: float = 0.0,
+    loop_values: int = 10_000,
+    pool: Executor | None = None,
+    queue_limit: int = 4,
+    **more: Any,
 ) -> DataPlane:
+    """Ready at once. A model that takes longer than the event loop may runs in the pool."""
+    if warm_seconds > LOOP_SECONDS:
+        loop_values = 0
     plane = DataPlane(Identity("tumour", "7", model.signature))
-    plane.serve(Serving(model, pool or Refusing(), warm_seconds, queue_limit))
+    plane.serve(Serving(model, pool or Refusing(), queue_limit, loop_values, **more))
     return plane
 
 

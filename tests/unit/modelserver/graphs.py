@@ -28,10 +28,14 @@ def model(
     inputs: Sequence[ValueInfoProto],
     outputs: Sequence[ValueInfoProto],
     constants: Sequence[TensorProto] = (),
+    opset: int = 18,
 ) -> bytes:
     graph: GraphProto = helper.make_graph(nodes, "graph", inputs, outputs, initializer=constants)
     made: ModelProto = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9, producer_name="the tests"
+        graph,
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=9,
+        producer_name="the tests",
     )
     blob: bytes = made.SerializeToString()
     return blob
@@ -77,6 +81,12 @@ def fails_on_any_row() -> bytes:
     shape = numpy_helper.from_array(np.array([3, 3], np.int64), "shape")
     node = helper.make_node("Reshape", ["x", "shape"], ["y"])
     return model([node], [tensor("x")], [tensor("y", shape=(3, 3))], [shape])
+
+
+def eight_bit_floats() -> bytes:
+    kind = TensorProto.FLOAT8E5M2
+    node = helper.make_node("Cast", ["x"], ["y"], to=kind)
+    return model([node], [tensor("x")], [tensor("y", kind)], opset=19)
 
 
 def needs(gigabytes: int) -> bytes:

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelserver.dataplane import FAST_ROWS, DataPlane, Identity, Inference
+from modelserver.dataplane import DataPlane, Identity, Inference, Serving
 from modelserver.errors import Busy, Invalid, ModelFailed, NotFound, NotReady, Refused
 from tests.unit.modelserver.fakes import (
     EVERY_KIND,
     TABLE,
     Adder,
     Echo,
+    Refusing,
     one_thread,
     plane_for,
     table,
@@ -103,26 +104,25 @@ def test_while_draining_it_is_not_ready_and_still_answers() -> None:
 def test_a_model_that_loads_after_the_stop_does_not_make_it_ready() -> None:
     plane = DataPlane(Identity("tumour", "7", TABLE))
     plane.drain()
-    serving = plane_for(Adder()).admit("tumour", None)
-    plane.serve(serving)
+    plane.serve(Serving(Adder(), Refusing(), queue_limit=4, loop_values=100))
     assert plane.not_ready_because()
 
 
-def test_a_fast_model_runs_on_the_loop_and_a_large_batch_of_it_does_not() -> None:
-    model = Adder()
+def test_a_fast_model_runs_on_the_loop_and_a_large_request_to_it_does_not() -> None:
+    assert asked(plane_for(Adder(), loop_values=6), table(ROWS)).rows == 2
+    with pytest.raises(AssertionError, match="belongs on the event loop"):
+        asked(plane_for(Adder(), loop_values=5), table(ROWS))
     with one_thread() as pool:
-        plane = plane_for(model, pool=pool)
+        plane = plane_for(Adder(), loop_values=6, pool=pool)
         assert asked(plane, table(ROWS)).queue_seconds < 0.001
-        assert plane.admit("tumour", None).on_the_loop(FAST_ROWS)
-        assert not plane.admit("tumour", None).on_the_loop(FAST_ROWS + 1)
-        assert asked(plane, table(ROWS * FAST_ROWS)).rows == 2 * FAST_ROWS
+        assert asked(plane, table(ROWS * 2)).rows == 4
 
 
 async def test_a_slow_model_leaves_the_loop_free_and_refuses_what_would_wait_too_long() -> None:
     model = Adder()
     model.may_go_on.clear()
     with one_thread() as pool:
-        plane = plane_for(model, warm_seconds=0.1, pool=pool, queue_limit=2)
+        plane = plane_for(model, loop_values=0, pool=pool, queue_limit=2)
         waiting = [asyncio.create_task(inferred(plane, table(ROWS))) for _ in range(2)]
         await until(lambda: len(model.fed) == 1)
         with pytest.raises(Busy):

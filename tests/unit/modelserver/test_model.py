@@ -16,7 +16,9 @@ from onnx import TensorProto
 
 from modelserver import inspect, model, onnxfile
 from modelserver.errors import LoadFailed, ModelFailed
-from modelserver.requests import parse
+from modelserver.requests import RequestReader
+from modelserver.runner import Runner
+from modelserver.warmup import warm_up
 from tests.unit.modelserver import graphs
 from wire.signature import TensorSpec
 
@@ -25,7 +27,7 @@ MODELS = Path(__file__).parents[3] / "demo" / "models"
 
 def refusal(blob: bytes) -> LoadFailed:
     with pytest.raises(LoadFailed) as refused:
-        model.warm_up(model.load(blob))
+        warm_up(Runner(model.load(blob)))
     return refused.value
 
 
@@ -36,6 +38,7 @@ def refusal(blob: bytes) -> LoadFailed:
         (TensorProto.INT8, "INT8"),
         (TensorProto.UINT64, "UINT64"),
         (TensorProto.FLOAT16, "FP16"),
+        (TensorProto.BFLOAT16, "BF16"),
         (TensorProto.FLOAT, "FP32"),
         (TensorProto.DOUBLE, "FP64"),
         (TensorProto.STRING, "BYTES"),
@@ -44,7 +47,7 @@ def refusal(blob: bytes) -> LoadFailed:
 def test_every_datatype_is_read_warmed_up_and_run(kind: int, datatype: str) -> None:
     loaded = model.load(graphs.identity(kind))
     assert loaded.signature.inputs == (TensorSpec("x", datatype, (-1, 2)),)
-    assert 0 < model.warm_up(loaded) < 1
+    assert 0 < warm_up(Runner(loaded)).seconds < 1
 
 
 def test_named_dimensions_are_known_by_their_names() -> None:
@@ -69,7 +72,7 @@ def test_a_batch_size_baked_into_the_graph_fails_the_warm_up_but_not_the_inspect
         (graphs.sequence_output, "model:unsupported-output", "`y`"),
         (graphs.sequence_input, "model:unsupported-input", "`x`"),
         (graphs.without_input, "model:unsupported-input", "no input"),
-        (lambda: graphs.identity(TensorProto.BFLOAT16), "model:unsupported-input", "bfloat16"),
+        (graphs.eight_bit_floats, "model:unsupported-output", "float8e5m2"),
         (
             lambda: b"\x80\x04\x95 a pickle, as some call a model",
             "model:load-failed",
@@ -119,7 +122,7 @@ def test_an_inspection_reports_a_sample_that_a_client_could_send(number: int) ->
     loaded = model.load((MODELS / f"tumour-{number}.onnx").read_bytes())
     assert report["signature"] == loaded.signature.to_json()
     assert report["producer"] == "skl2onnx" == loaded.producer
-    parsed = parse(orjson.dumps(report["sample"]), loaded.signature, loaded.symbols)
+    parsed = RequestReader(loaded.signature, loaded.symbols).parse(orjson.dumps(report["sample"]))
     label, probabilities = loaded.run(parsed.feeds, ["label", "probabilities"])
     assert label.shape == (1,)
     assert probabilities.sum() == pytest.approx(1.0, abs=1e-6)

@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modelserver import sample
 from modelserver.errors import Invalid
-from modelserver.requests import parse
-from modelserver.tensors import decode, encode
+from modelserver.requests import InferenceRequest, RequestReader, Symbols
+from modelserver.tensors import TensorReader
 from tests.unit.modelserver.fakes import EVERY_KIND, TABLE, table, tensor
 from wire.signature import DATATYPES, Signature, TensorSpec
 
 ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+
+
+def parse(
+    body: bytes, signature: Signature = TABLE, symbols: Symbols | None = None, **more: Any
+) -> InferenceRequest:
+    return RequestReader(signature, symbols or {}, **more).parse(body)
 
 
 def code(request: object, signature: Signature = TABLE, **symbols: tuple[str | None, ...]) -> str:
@@ -30,7 +34,7 @@ def code(request: object, signature: Signature = TABLE, **symbols: tuple[str | N
 
 
 def one(datatype: str, data: list[object]) -> Any:
-    return decode(TensorSpec("x", datatype, (-1,)), tensor("x", datatype, [len(data)], data))
+    return TensorReader(TensorSpec("x", datatype, (-1,))).values((len(data),), data)
 
 
 @pytest.mark.parametrize("data", [ROWS, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1, 2, 3, 4, 5, 6]])
@@ -53,7 +57,7 @@ def test_nested_and_flat_data_mean_the_same(data: list[object]) -> None:
         ({"shape": [2.0, 3]}, "input:shape"),
         ({"shape": [True, 3]}, "input:shape"),
         ({"shape": "2x3"}, "input:shape"),
-        ({"shape": [0, 3], "data": []}, "input:shape"),
+        ({"shape": [0, 3]}, "input:length"),
         ({"shape": [3, 3]}, "input:length"),
         ({"data": [1.0] * 5}, "input:length"),
         ({"data": []}, "input:length"),
@@ -70,7 +74,7 @@ def test_nested_and_flat_data_mean_the_same(data: list[object]) -> None:
         ({"data": [1.0, 2.0, 3.0, 4.0, 5.0, 1e39]}, "input:range"),
         ({"parameters": {"binary_data_size": 24}}, "request:binary"),
         ({"parameters": 5}, "request:parameters"),
-        ({"name": "Y"}, "input:missing"),
+        ({"name": "Y"}, "input:unknown"),
         ({"name": 5}, "request:inputs"),
     ],
 )
@@ -167,7 +171,7 @@ def test_a_whole_number_may_be_written_as_a_float() -> None:
 )
 def test_floats_keep_their_range(largest: float, datatype: str) -> None:
     assert np.isfinite(one(datatype, [largest, -largest])).all()
-    for outside in (largest * 1.1, 10**400):
+    for outside in (int(largest) * 11 // 10, 10**400):
         with pytest.raises(Invalid) as refusal:
             one(datatype, [outside])
         assert refusal.value.code == "input:range"
@@ -182,8 +186,12 @@ def test_only_true_and_false_are_booleans() -> None:
 
 def test_texts_stay_texts() -> None:
     assert one("BYTES", ["", "ä", "NaN"]).tolist() == ["", "ä", "NaN"]
+    assert one("BYTES", [b"", "ä".encode()]).tolist() == ["", "ä"]
+    with pytest.raises(Invalid) as refusal:
+        one("BYTES", [b"\xff"])
+    assert refusal.value.code == "input:encoding"
     with pytest.raises(Invalid):
-        one("BYTES", [b"bytes"])
+        one("BYTES", ["text", b"bytes"])
 
 
 @pytest.mark.parametrize("rows", [1, 4])
@@ -194,22 +202,3 @@ def test_a_made_up_input_fits_the_signature_it_was_made_from(rows: int) -> None:
     assert {name: str(array.dtype) for name, array in parsed.feeds.items()} == {
         spec.name: DATATYPES[spec.datatype].numpy for spec in EVERY_KIND.inputs
     }
-
-
-@given(
-    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
-)
-def test_what_is_encoded_decodes_to_the_same(values: list[float]) -> None:
-    spec = TensorSpec("x", "FP32", (-1,))
-    sent = orjson.dumps(
-        encode(spec, np.array(values, np.float32)), option=orjson.OPT_SERIALIZE_NUMPY
-    )
-    assert decode(spec, orjson.loads(sent)).tolist() == values
-
-
-def test_what_json_cannot_say_becomes_null() -> None:
-    said = encode(TensorSpec("x", "FP32", (-1,)), np.array([math.nan, math.inf], np.float32))
-    assert orjson.loads(orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY))["data"] == [
-        None,
-        None,
-    ]

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+BASE_IMAGE = os.environ.get("SLIPWAY_BASE_IMAGE", "slipway/modelserver:0.1.0")
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 Probe = Callable[[], str | None]
 """None when it is there; else what to do about it."""
@@ -64,11 +66,36 @@ def _root() -> str | None:
     return None if os.geteuid() == 0 else "not root"
 
 
+def _docker() -> str | None:
+    """An Engine with the image that versions are built on."""
+    import docker
+
+    remedy = "`make services` starts one, and makes its base image"
+    try:
+        engine = docker.from_env(timeout=10)
+    except docker.errors.DockerException:
+        return f"no Docker Engine answers; {remedy}"
+    try:
+        engine.images.get(BASE_IMAGE)
+    except docker.errors.DockerException:
+        return f"the Docker Engine has no {BASE_IMAGE}; `make base-image` makes it"
+    finally:
+        engine.close()
+    return None
+
+
+def _sshd() -> str | None:
+    there = Path("/usr/sbin/sshd").exists() and shutil.which("ssh")
+    return None if there else "no ssh or sshd; `make services` installs them"
+
+
 PROBES: dict[str, Probe] = {
     "postgresql": _postgresql,
     "redis": _redis,
     "envoy": _envoy,
     "chromium": _chromium,
+    "docker": _docker,
+    "sshd": _sshd,
     "root": _root,
 }
 _answers: dict[str, str | None] = {}

@@ -73,7 +73,7 @@ class Engine:
         """Its every read and write takes `stall` seconds at most.
 
         Raises:
-            HostSilent, HostRefused: the first time, when versions are compared.
+            HostSilent: the first time, when versions are compared.
         """
         with self._lock:
             if (client := self._clients.get(stall)) is not None:
@@ -219,13 +219,17 @@ class _Adapter(HTTPAdapter):
 
 
 def _client(dial: Dial, within: float, stall: float) -> docker.APIClient:
-    with errors():
-        # Given a version, the SDK asks for none before the adapter is there.
-        client = docker.APIClient(base_url="unix:///engine", version="1.41", timeout=stall)
-        client.trust_env = False
-        client.base_url = _ANY_URL
-        client.mount("http+docker://", _Adapter(_Pool(dial, within, stall)))
-        client._version = client.version(api_version=False)["ApiVersion"]
+    try:
+        with errors():
+            # Given a version, the SDK asks for none before the adapter is there.
+            client = docker.APIClient(base_url="unix:///engine", version="1.41", timeout=stall)
+            client.trust_env = False
+            client.base_url = _ANY_URL
+            client.mount("http+docker://", _Adapter(_Pool(dial, within, stall)))
+            client._version = str(client.version(api_version=False)["ApiVersion"])
+    except (HostRefused, KeyError, TypeError) as problem:
+        told = problem.detail if isinstance(problem, HostRefused) else "it tells no version"
+        raise HostSilent(f"What answers is no Docker Engine, or not for us: {told}") from problem
     return client
 
 

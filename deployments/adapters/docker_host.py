@@ -17,7 +17,7 @@ from typing import Any
 
 from deployments.adapters import docker_client, docker_container, docker_dial
 from deployments.adapters.docker_container import Place
-from deployments.adapters.docker_images import DockerImages
+from deployments.adapters.docker_images import OWNER, DockerImages
 from deployments.ports import HostFacts, HostRefused, HostSilent, ObservedReplica, ReplicaPlan
 
 # In time limits of the Engine: starting a container takes longer than answering, and whoever began
@@ -63,10 +63,13 @@ class DockerHost(DockerImages):
 
     def observe(self) -> Mapping[str, ObservedReplica]:
         found: dict[str, ObservedReplica] = {}
-        for listed in self._listed():
-            seen = self._seen(listed)
-            if seen and (seen.running or seen.replica not in found):
-                found[seen.replica] = seen  # of two, the one that may answer requests counts
+        try:
+            for listed in self._listed():
+                seen = self._seen(listed)
+                if seen and (seen.running or seen.replica not in found):
+                    found[seen.replica] = seen  # of two, the one that may answer requests counts
+        except HostRefused as problem:
+            raise HostSilent(f"The Engine does not say what it runs: {problem.detail}") from problem
         return found
 
     def facts(self) -> HostFacts:
@@ -113,7 +116,7 @@ class DockerHost(DockerImages):
                 config = docker_container.config(plan, self._place())
                 made = self.engine.quick.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
         except HostRefused as problem:
-            if docker_client.is_conflict(problem) and self._listed(plan.replica):
+            if docker_client.is_conflict(problem) and not self._is_strangers(name):
                 return None
             raise
         container = str(made["Id"])
@@ -158,6 +161,16 @@ class DockerHost(DockerImages):
             now = datetime.fromisoformat(self.engine.quick.info()["SystemTime"])
         age = now.timestamp() - float(found["Created"])
         return age > _ABANDONED_LIMITS * self.engine.seconds
+
+    def _is_strangers(self, name: str) -> bool:
+        try:
+            with self.engine.talk():
+                labels = self.engine.quick.inspect_container(name)["Config"].get("Labels")
+        except HostRefused as problem:
+            if docker_client.is_absent(problem):
+                return False  # its name is taken before it can be seen
+            raise
+        return docker_client.text_of(labels, OWNER) != self.owner
 
     def _discard(self, container: str) -> None:
         with _unless_gone(), self.engine.talk():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from modelserver.errors import Invalid, shown
 from modelserver.pb import inference_pb2 as pb
 from modelserver.requests import Given, InferenceRequest
 from modelserver.tensors import Array
-from wire.signature import DATATYPES
+from wire.signature import DATATYPES, MAX_TENSORS
 
 # The field of InferTensorContents that holds a datatype, and the type that its values have there.
 _FIELDS: Mapping[str, tuple[str, str]] = {
@@ -37,6 +38,8 @@ def request(plane: DataPlane, asked: pb.ModelInferRequest) -> InferenceRequest:
     """The checked request. Raises Invalid, NotFound and NotReady."""
     name, version = asked.model_name, asked.model_version or None
     plane.admit(name, version)  # before the tensors cost anything
+    if max(len(asked.inputs), len(asked.outputs)) > MAX_TENSORS:
+        raise Invalid("request:inputs", f"There are more than {MAX_TENSORS} inputs or outputs.")
     return plane.request(
         name,
         version,
@@ -99,7 +102,7 @@ def _inputs(asked: pb.ModelInferRequest) -> list[Given]:
 def _typed(tensor: pb.ModelInferRequest.InferInputTensor) -> Given:
     field = _field_of(tensor)
     values = getattr(tensor.contents, field) if field else ()
-    data = _lengthened(values) if tensor.datatype == "BYTES" else _packed(tensor, values)
+    data = _lengthened(tensor, values) if tensor.datatype == "BYTES" else _packed(tensor, values)
     return Given(tensor.name, tensor.datatype, list(tensor.shape), data)
 
 
@@ -123,7 +126,10 @@ def _field_of(tensor: pb.ModelInferRequest.InferInputTensor) -> str | None:
 def _packed(tensor: pb.ModelInferRequest.InferInputTensor, values: Any) -> bytes:
     """The values as a binary tensor holds them. Narrow integers travel in wider fields."""
     datatype = DATATYPES.get(tensor.datatype)
-    if datatype is None or not len(values):
+    if datatype is None:
+        return b""
+    _require_length(tensor, values)
+    if not len(values):
         return b""
     array = np.array(values, dtype=_FIELDS[datatype.name][1])
     if datatype.kind == "int" and (array.min() < datatype.low or array.max() > datatype.high):
@@ -132,8 +138,22 @@ def _packed(tensor: pb.ModelInferRequest.InferInputTensor, values: Any) -> bytes
     return array.astype(np.dtype(datatype.numpy).newbyteorder("<"), copy=False).tobytes()
 
 
-def _lengthened(values: Sequence[bytes]) -> bytes:
-    return b"".join(len(value).to_bytes(4, "little") + value for value in values)
+def _lengthened(tensor: pb.ModelInferRequest.InferInputTensor, values: Sequence[bytes]) -> bytes:
+    _require_length(tensor, values)
+    packed = bytearray()
+    for value in values:
+        packed += len(value).to_bytes(4, "little")
+        packed += value
+    return bytes(packed)
+
+
+def _require_length(tensor: pb.ModelInferRequest.InferInputTensor, values: Sequence[Any]) -> None:
+    """Before a copy is made of what may be very many."""
+    asked = math.prod(tensor.shape)
+    if len(values) != asked:
+        shape = shown(list(tensor.shape))
+        problem = f"has {len(values)} values; its shape {shape} asks for {asked}"
+        raise Invalid("input:length", f"Input {shown(tensor.name)} {problem}.")
 
 
 def _values(array: Array) -> list[Any]:

@@ -42,6 +42,7 @@ AUTHORITY_DAYS = 3650
 CLOCK_SKEW = timedelta(minutes=10)
 _OWN_HOURS = 24.0
 _LONGEST_REQUEST = 20_000
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # OpenSSL's X509_V_FLAG_NO_CHECK_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,12 @@ class Issued:
 class WrongPeer(ssl.SSLCertVerificationError):
     """The authority knows who answered, and it is not who was meant."""
 
+    verify_code = 0  # OpenSSL itself found nothing wrong
+    verify_message = ""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(1, sentence)
+
 
 class Authority:
     """Keys and certificates of one Slipway, in `folder`. Any number of processes may share it."""
@@ -65,7 +72,7 @@ class Authority:
         self._lock = threading.Lock()
         self._loaded: tuple[ec.EllipticCurvePrivateKey, x509.Certificate] | None = None
         self._own: Issued | None = None
-        self._context: ssl.SSLContext | None = None
+        self._shared: dict[bool, ssl.SSLContext] = {}
 
     @property
     def pem(self) -> str:
@@ -120,15 +127,20 @@ class Authority:
         )
         return builder.sign(own_key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
-    def client_context(self) -> ssl.SSLContext:
+    def client_context(self, *, even_expired: bool = False) -> ssl.SSLContext:
         """For connections of the control plane to servers of ours; always the same object, whose
         certificate is renewed here. Ask for it before each connection, and check with
-        `require_peer` who answered: the context only knows that the authority knows them."""
+        `require_peer` who answered: the context only knows that the authority knows them.
+
+        `even_expired` is for renewing the certificate of who could not be reached in time."""
         with self._lock:
-            if self._context is None:
-                self._context = self._new_context(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+            if even_expired not in self._shared:
+                context = self._new_context(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+                if even_expired:
+                    context.verify_flags |= _NO_CHECK_TIME
+                self._shared[even_expired] = context
             self._renewed()
-            return self._context
+            return self._shared[even_expired]
 
     def context_for(self, peer: str) -> ssl.SSLContext:
         """One whose handshake succeeds with the bearer of this identity only. For clients that do
@@ -150,11 +162,11 @@ class Authority:
         return context
 
     def _renewed(self) -> Issued:
-        """The control plane's own certificate; a new one is also given to the shared context."""
+        """The control plane's own certificate; a new one is also given to the shared contexts."""
         if self._own is None or is_due(self._own.certificate, self._now()):
             self._own = self.issue(identity.CONTROL_PLANE, hours=_OWN_HOURS)
-            if self._context is not None:
-                certificates.load(self._context, self._own.certificate, self._own.key)
+            for context in self._shared.values():
+                certificates.load(context, self._own.certificate, self._own.key)
         return self._own
 
     def _load(self) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
@@ -200,10 +212,14 @@ def require_peer(certificate: dict[str, Any] | None, expected: str) -> None:
         raise WrongPeer(f"{found or 'somebody without a name'} answered, not {expected}")
 
 
-def is_due(certificate: str | bytes, now: datetime) -> bool:
-    """Whether a third of this certificate's time (PEM or DER) has passed: time to renew it."""
+def due_at(certificate: str | bytes) -> datetime:
+    """When a third of this certificate's time (PEM or DER) has passed: then it is renewed."""
     begin, end = _validity(certificate)
-    return now >= begin + (end - begin) / 3
+    return begin + (end - begin) / 3
+
+
+def is_due(certificate: str | bytes, now: datetime) -> bool:
+    return now >= due_at(certificate)
 
 
 def expires_at(certificate: str | bytes) -> float:

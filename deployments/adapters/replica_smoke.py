@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +16,21 @@ _EVIDENCE = 500
 
 
 def ask(
-    address: str, port: int, endpoint: str, sample: Mapping[str, Any], *, timeout: float
+    address: str,
+    port: int,
+    endpoint: str,
+    sample: Mapping[str, Any],
+    *,
+    context: ssl.SSLContext,
+    timeout: float,
 ) -> SmokeAnswer:
-    """Send `sample` and expect outputs. Never raises for what the network or the replica does."""
+    """Send `sample` and expect outputs. `context` refuses whoever is not the replica that is meant.
+    Never raises for what the network or the replica does."""
     began = time.perf_counter()
-    url = f"http://{address}:{port}/v2/models/{endpoint}/infer"
+    url = f"https://{address}:{port}/v2/models/{endpoint}/infer"
     try:
         # The proxy settings of the environment are not meant for a replica.
-        with httpx.Client(timeout=timeout, trust_env=False) as client:
+        with httpx.Client(timeout=timeout, trust_env=False, verify=context) as client:
             response = client.post(url, json=dict(sample), headers={SMOKE_HEADER: "1"})
     except httpx.HTTPError as problem:
         sentence = f"{type(problem).__name__}: {problem}"

@@ -15,6 +15,7 @@ from deployments.adapters.gateway_smoke import SmokeAnswer
 from deployments.domain.world import Effect, SmokeDirect, SmokeThroughGateways
 from deployments.models import Gateway, Release, Replica, Rollout, SmokeResult
 from deployments.reconcile.story import Story
+from wire import identity
 
 DIRECT = "direct"
 # A cluster may be acknowledged and still warming. Waiting here is cheaper than another pass.
@@ -42,6 +43,11 @@ def _direct(story: Story, rollout: Rollout, release: Release) -> None:
             replica.port or 0,
             story.endpoint.model.name,
             release.version.sample,
+            context=settings.AUTHORITY.context_for(
+                identity.replica(
+                    story.endpoint.environment.name, release.public_id, replica.public_id
+                )
+            ),
             timeout=settings.CONFIG.smoke_timeout_seconds,
         )
         if answer.status is None:

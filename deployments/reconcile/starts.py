@@ -8,9 +8,10 @@ from pathlib import Path
 from django.conf import settings
 
 from core import clock
+from core.errors import Broken
 from deployments.adapters import artifact_store
 from deployments.models import Release, Replica
-from deployments.ports import ContainerHost, Limits, ObservedReplica, ReplicaPlan
+from deployments.ports import ContainerHost, HostRefused, Limits, ObservedReplica, ReplicaPlan
 from wire import identity
 from wire.manifest import ReleaseManifest, ReplicaTls, sign
 from wire.serving import ServingConfig
@@ -22,7 +23,20 @@ _START_WITHIN_SECONDS = 3600
 
 def run(copy: Replica, host: ContainerHost) -> ObservedReplica | None:
     """Have the host start this replica; where it is, if the host knows at once. Repeatable: a host
-    starts a replica id once."""
+    starts a replica id once.
+
+    Raises:
+        HostRefused: also when its artifact or the key of that is missing or altered.
+    """
+    try:
+        return host.start(_plan(copy))
+    except HostRefused:
+        raise
+    except Broken as problem:
+        raise HostRefused(problem.detail, code=problem.stable_code) from problem
+
+
+def _plan(copy: Replica) -> ReplicaPlan:
     release = Release.objects.select_related(
         "version__artifact", "endpoint__model", "endpoint__environment", "image"
     ).get(pk=copy.release_id)
@@ -32,21 +46,19 @@ def run(copy: Replica, host: ContainerHost) -> ObservedReplica | None:
     def place(folder: Path) -> Path:
         return artifact_store.materialize(digest, folder)
 
-    return host.start(
-        ReplicaPlan(
-            replica=copy.public_id,
-            manifest=sign(_manifest(copy, release), settings.KEYS.signing_key()),
-            trust=settings.KEYS.trust(),
-            place_artifact=place,
-            limits=Limits(config.memory_bytes, config.cpus, config.pids),
-            image=release.image.engine_id if release.image else "",
-            labels={
-                "slipway.endpoint": release.endpoint.model.name,
-                "slipway.environment": release.endpoint.environment.name,
-                "slipway.release": release.public_id,
-                "slipway.version": str(release.version.number),
-            },
-        )
+    return ReplicaPlan(
+        replica=copy.public_id,
+        manifest=sign(_manifest(copy, release), settings.KEYS.signing_key()),
+        trust=settings.KEYS.trust(),
+        place_artifact=place,
+        limits=Limits(config.memory_bytes, config.cpus, config.pids),
+        image=release.image.engine_id if release.image else "",
+        labels={
+            "slipway.endpoint": release.endpoint.model.name,
+            "slipway.environment": release.endpoint.environment.name,
+            "slipway.release": release.public_id,
+            "slipway.version": str(release.version.number),
+        },
     )
 
 

@@ -23,6 +23,7 @@ def record_ready(
     probe: dict[str, Any],
     address: str = "",
     port: int | None = None,
+    grpc_port: int | None = None,
     boot_id: str = "",
 ) -> bool:
     """A starting replica has been ready `streak` times in a row: say so, and wake what waits.
@@ -36,7 +37,7 @@ def record_ready(
         "last_probe": probe,
     }
     # Empty means not known, which must not undo what the loop has found out.
-    known = {"address": address, "port": port, "boot_id": boot_id}
+    known = {"address": address, "port": port, "grpc_port": grpc_port, "boot_id": boot_id}
     facts |= {name: value for name, value in known.items() if value}
     with transaction.atomic():
         replica = _write_while_starting(replica_id, facts)

@@ -17,6 +17,7 @@ class Announced:
 
     address: str
     port: int
+    grpc_port: int | None
     boot_id: str
 
 
@@ -24,6 +25,12 @@ def announced(folder: Path, name: str) -> Announced | None:
     """None while it has not announced itself, or when it runs on another machine."""
     try:
         said = json.loads((folder / name / "announce.json").read_bytes())
-        return Announced(str(said["address"]), int(said["port"]), str(said.get("boot_id", "")))
+        grpc_port = said.get("grpc_port")
+        return Announced(
+            address=str(said["address"]),
+            port=int(said["port"]),
+            grpc_port=None if grpc_port is None else int(grpc_port),
+            boot_id=str(said.get("boot_id", "")),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""A lean HTTP/1.1 client for many small GETs: one kept connection per replica.
+"""A lean HTTP/1.1 client for many small requests: one kept connection per replica.
 
 One replica that hangs costs its own connection and nothing else. A general client spends several
 times as long on each request, and the collector makes hundreds of them a second.
@@ -7,17 +7,39 @@ times as long on each request, and the collector makes hundreds of them a second
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 import httptools
 
+from core import pki
+
 # A report has a bounded number of buckets; whatever sends more is no model server.
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
+_EXPIRED = 10  # OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED
+
+
 class NoAnswer(Exception):
-    """Nothing usable came back: refused, reset, timed out, or not HTTP. The text says which."""
+    """Nothing usable came back: refused, reset, timed out, not HTTP, or not who was meant. The text
+    says which."""
+
+    @property
+    def expired(self) -> bool:
+        """Whether who listens there has a certificate that was good once."""
+        cause = self.__cause__
+        return isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_code == _EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who has to answer (a name of `wire.identity`), and the context to connect with."""
+
+    identity: str
+    context: Callable[[], ssl.SSLContext]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +49,15 @@ class Response:
 
 
 class Connection:
-    """GETs to one address, one after the other. Not for concurrent use."""
+    """Requests to one address, one after the other. Not for concurrent use. Plain without a `peer`;
+    with one, nothing is sent to anybody else."""
 
-    def __init__(self, address: str, port: int) -> None:
+    def __init__(self, address: str, port: int, peer: Peer | None = None) -> None:
         self.address = address
         self.port = port
+        self.certificate = b""
+        """What the peer has shown, DER; empty while there is no connection."""
+        self._peer = peer
         self._protocol: _Protocol | None = None
 
     async def get(self, path: str, *, timeout: float, token: str = "") -> Response:
@@ -40,10 +66,20 @@ class Connection:
         Raises:
             NoAnswer: there was none. The connection is closed then; the next call opens another.
         """
-        lines = [f"GET {path} HTTP/1.1", f"Host: {self.address}:{self.port}"]
+        return await self._send(self._head("GET", path, token) + b"\r\n", timeout)
+
+    async def put(self, path: str, body: bytes, *, timeout: float, token: str = "") -> Response:
+        """Like `get`."""
+        length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+        return await self._send(self._head("PUT", path, token) + length + body, timeout)
+
+    def _head(self, method: str, path: str, token: str) -> bytes:
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.address}:{self.port}"]
         if token:
             lines.append(f"Authorization: Bearer {token}")
-        request = ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+        return ("\r\n".join(lines) + "\r\n").encode("ascii")
+
+    async def _send(self, request: bytes, timeout: float) -> Response:
         try:
             async with asyncio.timeout(timeout):
                 return await self._ask(request)
@@ -61,6 +97,7 @@ class Connection:
         if self._protocol is not None:
             self._protocol.abort()
             self._protocol = None
+        self.certificate = b""
 
     async def _ask(self, request: bytes) -> Response:
         kept = self._protocol
@@ -69,9 +106,24 @@ class Connection:
                 return await kept.ask(request)
             except _ClosedEarly:
                 pass  # the server closed an idle connection just then: once more on a new one
-        loop = asyncio.get_running_loop()
-        _, self._protocol = await loop.create_connection(_Protocol, self.address, self.port)
+        self._protocol = await self._connected()
         return await self._protocol.ask(request)
+
+    async def _connected(self) -> _Protocol:
+        """A new connection; with a peer, to that peer only."""
+        context = self._peer.context() if self._peer else None
+        transport, protocol = await asyncio.get_running_loop().create_connection(
+            _Protocol, self.address, self.port, ssl=context
+        )
+        if self._peer:
+            try:
+                pki.require_peer(transport.get_extra_info("peercert"), self._peer.identity)
+            except pki.WrongPeer:
+                transport.abort()
+                raise
+            shown = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            self.certificate = shown or b""
+        return protocol
 
 
 class _ClosedEarly(ConnectionError):

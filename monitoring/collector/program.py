@@ -7,15 +7,14 @@ worth; everything else is in the database, and the replicas keep counting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from core import clock, live
 from core.heartbeat import beat
 from monitoring.collector.database import PASSING, Database
-from monitoring.collector.watch import Means, Timing, Watch
+from monitoring.collector.watch import Access, Means, Timing, Watch
 from monitoring.domain.ledger import Checkpoint, Closed, Ledger, Second
 from monitoring.domain.shards import Shard
 from monitoring.selectors.frames import Frames
@@ -40,14 +39,11 @@ class Collector:
         self,
         shard: Shard,
         timing: Timing,
-        *,
-        token: Callable[[str, str], str],
-        folder: Path,
+        access: Access,
     ) -> None:
         self._shard = shard
         self._timing = timing
-        self._token = token
-        self._folder = folder
+        self._access = access
         self._database = Database()
         self._frames = Frames(shard)
         self._watches: dict[str, tuple[Watch, asyncio.Task[None]]] = {}
@@ -63,7 +59,7 @@ class Collector:
         if claim is None:
             return
         ledger = Ledger(claim.marks)
-        means = Means(self._timing, self._database, ledger, self._token, self._folder)
+        means = Means(self._timing, self._database, ledger, self._access)
         log.info("collector_started", shard=str(self._shard), marks=len(claim.marks))
         chores = [asyncio.create_task(each) for each in (self._refresh(means), self._beat())]
         try:

@@ -12,13 +12,15 @@ import orjson
 import structlog
 
 from core import clock
+from core.pki import Authority
 from core.redact import redact
 from deployments import wakeups
 from deployments.models import Replica
 from deployments.services import replicas
 from monitoring.adapters.announcements import Announced, announced
-from monitoring.adapters.http import Connection, NoAnswer
+from monitoring.adapters.http import Connection, NoAnswer, Peer
 from monitoring.collector.database import PASSING, Database
+from monitoring.collector.renewal import Renewal
 from monitoring.domain.ledger import Ledger
 from monitoring.domain.shards import phase
 from monitoring.selectors.targets import Target
@@ -51,14 +53,23 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """How replicas are found and reached. `token` derives a replica's from release and name."""
+
+    token: Callable[[str, str], str]
+    folder: Path
+    authority: Authority
+    certificate_hours: float
+
+
+@dataclass(frozen=True, slots=True)
 class Means:
     """What all watches share."""
 
     timing: Timing
     database: Database
     ledger: Ledger
-    token: Callable[[str, str], str]
-    folder: Path
+    access: Access
 
 
 class Watch:
@@ -67,7 +78,12 @@ class Watch:
     def __init__(self, target: Target, means: Means) -> None:
         self.target = target
         self._means = means
-        self._token = means.token(target.release, target.name)
+        access = means.access
+        self._token = access.token(target.release, target.name)
+        self._peer = Peer(target.identity, access.authority.client_context)
+        self._renewal = Renewal(
+            target.identity, access.authority, hours=access.certificate_hours, token=self._token
+        )
         self._phase = _PULL_FROM + (_PULL_TO - _PULL_FROM) * phase(target.name)
         self._connection: Connection | None = None
         self._streak = 0
@@ -130,6 +146,7 @@ class Watch:
             probe=probe | {"at": _now_text()},
             address=connection.address,
             port=connection.port,
+            grpc_port=said.grpc_port if said else None,
             boot_id=said.boot_id if said else self.target.boot_id,
         )
         if done:
@@ -154,12 +171,15 @@ class Watch:
             report = await self._report(connection)
         except NoAnswer as problem:
             await self._missed(str(problem))
+            if problem.expired:
+                await self._renewal.revive(connection.address, connection.port)
             return
         except WireError as problem:
             await self._missed(problem.message)
             return
         self._failures = 0
         self._means.ledger.receive(report, clock.timestamp())
+        await self._renewal.renew_if_due(connection)
 
     async def _report(self, connection: Connection) -> Report:
         timeout = self._means.timing.pull_timeout
@@ -199,11 +219,11 @@ class Watch:
         if kept is None or (kept.address, kept.port) != where:
             if kept is not None:
                 kept.close()
-            self._connection = Connection(*where)
+            self._connection = Connection(*where, self._peer)
         return self._connection
 
     def _announced(self) -> Announced | None:
-        return announced(self._means.folder, self.target.name)
+        return announced(self._means.access.folder, self.target.name)
 
 
 def _until(part: float, period: float) -> float:

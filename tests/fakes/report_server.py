@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,16 +17,22 @@ from typing import cast
 import uvloop
 
 from core import clock
+from core.pki import Authority
 from tests.fakes.counting_replica import CountingReplica
+from wire import certificates, identity
 
 
 @dataclass
 class ReportingReplica:
-    """One port of the server. A test turns `ready` and `hangs`, and lets it `serve`."""
+    """One port of the server. A test turns `ready` and `hangs`, and lets it `serve`. It asks who
+    connects for a certificate of the authority, as a model server does."""
 
     name: str
     release: str
     token: str
+    authority: Authority
+    environment: str = "practice"
+    certificate_hours: float = 1.0
     ready: bool = True
     hangs: bool = False
     port: int = 0
@@ -37,6 +44,21 @@ class ReportingReplica:
 
     def __post_init__(self) -> None:
         self.counting = CountingReplica(self.name, self.release, booted_at=clock.timestamp())
+        issued = self.authority.issue(self.identity, hours=self.certificate_hours)
+        self._key = issued.key
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_verify_locations(cadata=self.authority.pem)
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        self.show(issued.certificate)
+
+    def show(self, certificate: str) -> None:
+        """In handshakes from now on."""
+        certificates.load(self.context, certificate, self._key)
+        self.certificate = certificate
+
+    @property
+    def identity(self) -> str:
+        return identity.replica(self.environment, self.release, self.name)
 
     @property
     def boot_id(self) -> str:
@@ -46,12 +68,17 @@ class ReportingReplica:
         with self.lock:
             self.counting.serve(requests)
 
-    def answer(self, head: bytes) -> tuple[int, bytes]:
+    def answer(self, head: bytes, body: bytes) -> tuple[int, bytes]:
         path = head.split(b" ", 2)[1]
+        if path == b"/v2/health/live":
+            return 200, b'{"live":true}'
         if path == b"/v2/health/ready":
             return (200, b'{"ready":true}') if self.ready else (503, b'{"error":"still loading"}')
         if f"Authorization: Bearer {self.token}\r\n".encode() not in head:
             return 401, b'{"error":"no valid token"}'
+        if path == b"/telemetry/v1/certificate":
+            self.show(body.decode())
+            return 204, b""
         self.pulls += 1
         with self.lock:
             report = self.counting.report(clock.timestamp())
@@ -81,7 +108,7 @@ class ReportServer:
 
     async def _listen(self, replica: ReportingReplica) -> None:
         server = await self._loop.create_server(
-            lambda: _Answers(replica, self._open), replica.address, 0
+            lambda: _Answers(replica, self._open), replica.address, 0, ssl=replica.context
         )
         replica.port = server.sockets[0].getsockname()[1]
         self._servers.append(server)
@@ -98,7 +125,7 @@ class ReportServer:
 
 
 class _Answers(asyncio.Protocol):
-    """One connection: requests without a body, answered in order."""
+    """One connection: requests, answered in order."""
 
     def __init__(self, replica: ReportingReplica, opened: set[asyncio.Transport]) -> None:
         self._replica = replica
@@ -116,10 +143,22 @@ class _Answers(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         while b"\r\n\r\n" in self._received and not self._replica.hangs:
-            head, self._received = self._received.split(b"\r\n\r\n", 1)
-            status, body = self._replica.answer(head + b"\r\n")
+            head, rest = self._received.split(b"\r\n\r\n", 1)
+            length = _length(head)
+            if len(rest) < length:
+                return
+            sent, self._received = rest[:length], rest[length:]
+            status, body = self._replica.answer(head + b"\r\n", sent)
             lines = f"HTTP/1.1 {status} -\r\ncontent-length: {len(body)}\r\n\r\n"
             self._transport.write(lines.encode() + body)
+
+
+def _length(head: bytes) -> int:
+    """Of the body, as its head says."""
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.partition(b":")[2])
+    return 0
 
 
 @contextmanager

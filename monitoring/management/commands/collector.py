@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from monitoring.collector.program import Collector
-from monitoring.collector.watch import Timing
+from monitoring.collector.watch import Access, Timing
 from monitoring.domain.shards import Shard
 from monitoring.services.recording import Superseded
 
@@ -45,8 +45,12 @@ async def _run(shard: Shard) -> None:
     collector = Collector(
         shard,
         Timing(config.probe_seconds, config.pull_seconds, config.pull_timeout_seconds),
-        token=settings.KEYS.telemetry_token,
-        folder=settings.HOME / "replicas",
+        Access(
+            token=settings.KEYS.telemetry_token,
+            folder=settings.HOME / "replicas",
+            authority=settings.AUTHORITY,
+            certificate_hours=config.certificate_hours,
+        ),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, collector.stop)

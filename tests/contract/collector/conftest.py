@@ -11,10 +11,15 @@ from typing import Protocol
 import httpx
 import pytest
 
-from tests.contract.collector.stage import Stage, migrated, staged
+from core.pki import Authority
+from tests.contract.collector.stage import Stage, eventually, migrated, staged
 from tests.contract.modelserver.server import Replica as ModelServer
 from tests.contract.modelserver.server import infer_request, rows, running
 from tests.fakes.report_server import ReportingReplica, ReportServer, report_server
+from wire import identity
+from wire.manifest import ReplicaTls
+
+ENVIRONMENT = "practice"  # as the seed names it
 
 
 class Served(Protocol):
@@ -34,9 +39,13 @@ class Fleet(Protocol):
 @dataclass
 class FakeFleet:
     server: ReportServer
+    authority: Authority
+    certificate_hours: float = 1.0
 
     def replica(self, name: str, release: str, token: str) -> ReportingReplica:
-        return self.server.add(ReportingReplica(name, release, token))
+        hours = self.certificate_hours
+        made = ReportingReplica(name, release, token, self.authority, certificate_hours=hours)
+        return self.server.add(made)
 
 
 @dataclass
@@ -62,14 +71,32 @@ class RealReplica:
 class RealFleet:
     folder: Path
     stack: ExitStack
+    authority: Authority
 
     def replica(self, name: str, release: str, token: str) -> RealReplica:
         folder = self.folder / name
         folder.mkdir()
+        own_name = identity.replica(ENVIRONMENT, release, name)
+        issued = self.authority.issue(own_name, hours=1)
         server = self.stack.enter_context(
-            running(folder, replica=name, release=release, telemetry_token=token)
+            running(
+                folder,
+                wait_ready=False,
+                replica=name,
+                release=release,
+                environment=ENVIRONMENT,
+                telemetry_token=token,
+                tls=ReplicaTls(issued.certificate, issued.key, self.authority.pem),
+            )
         )
-        return RealReplica(server, self.stack.enter_context(server.client()))
+        client = httpx.Client(
+            base_url=f"https://127.0.0.1:{server.announced['port']}",
+            verify=self.authority.context_for(own_name),
+            timeout=10,
+            trust_env=False,
+        )
+        eventually(lambda: client.get("/v2/health/ready").status_code == 200)
+        return RealReplica(server, self.stack.enter_context(client))
 
 
 @pytest.fixture(scope="session")
@@ -86,17 +113,23 @@ def stage(tmp_path: Path, template: Path) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def fakes() -> Iterator[FakeFleet]:
+def authority(stage: Stage) -> Authority:
+    """The one that the collector of this stage trusts, and acts for."""
+    return Authority(stage.home / "secrets")
+
+
+@pytest.fixture
+def fakes(authority: Authority) -> Iterator[FakeFleet]:
     with report_server() as server:
-        yield FakeFleet(server)
+        yield FakeFleet(server, authority)
 
 
 @pytest.fixture(params=["fake", "model server"])
-def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
+def fleet(request: pytest.FixtureRequest, tmp_path: Path, authority: Authority) -> Iterator[Fleet]:
     with ExitStack() as stack:
         if request.param == "fake":
-            yield FakeFleet(stack.enter_context(report_server()))
+            yield FakeFleet(stack.enter_context(report_server()), authority)
         else:
             folder = tmp_path / "replicas"
             folder.mkdir()
-            yield RealFleet(folder, stack)
+            yield RealFleet(folder, stack, authority)

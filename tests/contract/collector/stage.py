@@ -37,6 +37,7 @@ class Stage:
     home: Path
     # Nothing answers here: counting must not need Redis.
     redis_url: str = "redis://127.0.0.1:1/0"
+    certificate_hours: float = 72.0
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -47,6 +48,7 @@ class Stage:
             "SLIPWAY_HOME": str(self.home),
             "SLIPWAY_REDIS_URL": self.redis_url,
             "SLIPWAY_PULL_TIMEOUT_SECONDS": "0.8",
+            "SLIPWAY_CERTIFICATE_HOURS": str(self.certificate_hours),
         }
 
     def seed(self, *, releases: int, replicas: int, state: str = "ready") -> list[dict[str, str]]:

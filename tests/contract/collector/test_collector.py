@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 
 import httpx
 
+from core import clock, pki
+from core.pki import Authority
 from monitoring.domain.shards import Shard
-from tests.contract.collector.conftest import FakeFleet, Fleet, Served
+from tests.contract.collector.conftest import ENVIRONMENT, FakeFleet, Fleet, Served
 from tests.contract.collector.stage import Stage, eventually
+from wire import identity
 
 
 def placed(stage: Stage, fleet: Fleet, row: dict[str, str]) -> Served:
@@ -43,13 +47,16 @@ def test_it_counts_every_request_once(stage: Stage, fleet: Fleet):
     assert sum_ns > 0
 
 
-def test_a_replica_shows_its_report_only_to_who_has_its_token(stage: Stage, fleet: Fleet):
+def test_a_replica_shows_its_report_only_to_who_has_its_token(
+    stage: Stage, fleet: Fleet, authority: Authority
+):
     (row,) = stage.seed(releases=1, replicas=1)
     token = stage.token(row["release"], row["name"])
     replica = fleet.replica(row["name"], row["release"], token)
-    address = f"http://127.0.0.1:{replica.port}/telemetry/v1/report"
+    address = f"https://127.0.0.1:{replica.port}/telemetry/v1/report"
+    name = identity.replica(ENVIRONMENT, row["release"], row["name"])
 
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, verify=authority.context_for(name)) as client:
         without = client.get(address)
         wrong = client.get(address, headers={"Authorization": "Bearer " + token[::-1]})
         right = client.get(address, headers={"Authorization": f"Bearer {token}"})
@@ -206,3 +213,58 @@ def test_a_stopped_collector_stores_what_it_has_and_leaves(stage: Stage, fakes: 
     assert collector.wait(10) == 0
     ended = stage.query("SELECT count(*) FROM monitoring_window WHERE resolution = 1")
     assert ended[0][0] >= 1
+
+
+# --- who is who -------------------------------------------------------------------------------
+
+
+def test_a_replica_of_another_authority_is_not_believed(
+    stage: Stage, fakes: FakeFleet, tmp_path: Path
+):
+    (row,) = stage.seed(releases=1, replicas=1)
+    fakes.authority = Authority(tmp_path / "mallory")
+    replica = placed(stage, fakes, row)
+    replica.serve(5)
+    stage.start()
+
+    eventually(lambda: "replica_does_not_report" in stage.log(), 30)
+    assert "certificate verify failed" in stage.log()
+    assert (replica.pulls, stage.counted()) == (0, 0)
+
+
+def test_a_port_that_another_replica_got_is_never_sent_a_token(stage: Stage, fakes: FakeFleet):
+    mine, other = stage.seed(releases=1, replicas=2)
+    token = stage.token(mine["release"], mine["name"])
+    replica = fakes.replica(other["name"], other["release"], token)
+    stage.placed(mine["name"], replica.port)
+    stage.start()
+
+    eventually(lambda: f"{other['name']} answered, not" in stage.log(), 30)
+    assert replica.pulls == 0
+
+
+def test_certificates_are_renewed_while_they_are_in_use(stage: Stage, fakes: FakeFleet):
+    stage.certificate_hours = 12.0
+    fakes.certificate_hours = 6 / 3600  # a third of it has passed after two seconds
+    (row,) = stage.seed(releases=1, replicas=1)
+    replica = placed(stage, fakes, row)
+    first = replica.certificate
+    stage.start()
+
+    eventually(lambda: replica.certificate != first, 30)
+    pulled = replica.pulls
+    eventually(lambda: replica.pulls > pulled + 1, 30)
+    replica.serve(3)
+    settles_at(stage, 3)
+    assert pki.expires_at(replica.certificate) - clock.timestamp() > 11 * 3600
+
+
+def test_an_expired_certificate_is_renewed_too_and_no_count_is_lost(stage: Stage, fakes: FakeFleet):
+    """The control plane was away for longer than the certificates live."""
+    fakes.certificate_hours = -0.1
+    (row,) = stage.seed(releases=1, replicas=1)
+    replica = placed(stage, fakes, row)
+    replica.serve(4)
+    stage.start()
+
+    settles_at(stage, 4)

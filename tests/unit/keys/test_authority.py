@@ -345,3 +345,14 @@ def test_nothing_of_the_control_planes_own_certificate_is_on_disk(
 ) -> None:
     authority.client_context()
     assert {path.name for path in (tmp_path / "secrets").iterdir()} == {"ca.key", "ca.pem"}
+
+
+def test_who_could_not_be_renewed_in_time_is_still_known_but_for_nothing_else(
+    authority: Authority, tmp_path: Path
+) -> None:
+    past = Authority(tmp_path / "secrets", now=lambda: clock.now() - timedelta(hours=3))
+    assert past.pem == authority.pem
+    server = handshakes.server(past.issue(REPLICA, hours=2), authority.pem)
+    with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+        handshakes.shake(server, authority.client_context())
+    assert handshakes.shake(server, authority.client_context(even_expired=True))[1] == REPLICA

@@ -118,10 +118,17 @@ class Client:
         *,
         metadata: Mapping[str, Any] | None = None,
         description: str = "",
+        allow_nonfinite: bool = False,
         progress: upload.Progress = lambda sent: None,
     ) -> Version:
-        """Upload a file; it is a version once intake has accepted it, and nothing if it has not."""
-        body = upload.prepare(path, metadata=metadata or {}, description=description)
+        """Upload a file; it is a version once intake has accepted it, and nothing if it has not.
+        `allow_nonfinite` lets NaN and infinity into its replicas and out of them."""
+        body = upload.prepare(
+            path,
+            metadata=metadata or {},
+            description=description,
+            allow_nonfinite="true" if allow_nonfinite else "",
+        )
         address = f"{BASE}/models/{_part(model)}/versions"
         return Version.of(
             self._api.send_once(

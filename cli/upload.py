@@ -34,8 +34,8 @@ class Upload:
         yield self.tail
 
 
-def prepare(path: Path, *, metadata: Mapping[str, Any], description: str) -> Upload:
-    """Raises OSError when the file cannot be read.
+def prepare(path: Path, *, metadata: Mapping[str, Any], **fields: str) -> Upload:
+    """Raises OSError when the file cannot be read. A field that is empty is not sent.
 
     The file's own digest stands in a field behind it, the body's digest in Content-Digest, so a
     body that was cut or changed on its way is refused before anything looks into it.
@@ -55,7 +55,7 @@ def prepare(path: Path, *, metadata: Mapping[str, Any], description: str) -> Upl
         boundary,
         sha256=of_file.hexdigest(),
         metadata=json.dumps(dict(metadata)) if metadata else "",
-        description=description,
+        **fields,
     )
     whole.update(tail)
     headers = {

@@ -58,6 +58,11 @@ class NewVersion(Dialog):
     description = forms.CharField(
         required=False, max_length=10_000, widget=_wide(), label="What is new in it"
     )
+    allow_nonfinite = forms.BooleanField(
+        required=False,
+        label="NaN and infinity may go in and come out",
+        help_text="Otherwise such a request is refused, and such an answer is an error.",
+    )
 
 
 class MoveAlias(Dialog):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -30,15 +31,23 @@ def push(
     metadata: Annotated[
         list[str] | None, typer.Option("--metadata", help="NAME=VALUE; may be repeated.")
     ] = None,
+    allow_nonfinite: Annotated[
+        bool,
+        typer.Option("--allow-nonfinite", help="Let NaN and infinity go in and come out."),
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Upload a model file; it becomes the next version once intake has accepted it."""
-    named = dict(_pair(text) for text in metadata or [])
+    told: dict[str, Any] = {
+        "metadata": dict(_pair(text) for text in metadata or []),
+        "description": description,
+        "allow_nonfinite": allow_nonfinite,
+    }
     with session.client() as slipway:
         if team:
             _ensure_model(slipway, model, team, task)
         try:
-            version = _upload(slipway, model, path, named, description)
+            version = _upload(slipway, model, path, told)
         except ApiProblem as problem:
             if problem.code == "model:not-found":
                 problem.help = f"slipway push {path} --model {model} --team TEAM creates it."
@@ -50,9 +59,7 @@ def push(
     out.print(Text(f"next: slipway deploy {model} --version {version.number} -e staging"))
 
 
-def _upload(
-    slipway: Client, model: str, path: Path, metadata: dict[str, str], description: str
-) -> Version:
+def _upload(slipway: Client, model: str, path: Path, told: Mapping[str, Any]) -> Version:
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -69,7 +76,7 @@ def _upload(
             if progress.finished:
                 progress.update(task, description="intake looks at it")
 
-        return slipway.push(model, path, metadata=metadata, description=description, progress=sent)
+        return slipway.push(model, path, progress=sent, **told)
 
 
 def _ensure_model(slipway: Client, name: str, team: str, task: str | None) -> None:

@@ -82,6 +82,11 @@ class NewVersion(StrictSerializer):
     sha256 = Text(max_length=71, required=False, help_text="Of the file, in hexadecimal.")
     metadata = Text(max_length=64 * 1024, required=False, help_text="A JSON object.")
     description = _description()
+    allow_nonfinite = OneOf(
+        choices=["true", "false"],
+        required=False,
+        help_text="Whether NaN and infinity may go in and come out.",
+    )
 
 
 class AliasMoveInput(StrictSerializer):

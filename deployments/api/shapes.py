@@ -50,6 +50,9 @@ class VersionShape(Shape):
     number = serializers.IntegerField()
     artifact = ArtifactShape()
     signature = SignatureShape()
+    allow_nonfinite = serializers.BooleanField(
+        help_text="Whether NaN and infinity may go in and come out."
+    )
     sample = serializers.DictField(help_text="One inference request that intake has run.")
     intake = serializers.DictField(help_text="What intake found.")
     metadata = serializers.DictField()

@@ -69,6 +69,7 @@ class Versions(ApiView):
                 declared_digest=fields.get("sha256"),
                 metadata=metadata,
                 description=fields.get("description", ""),
+                allow_nonfinite=fields.get("allow_nonfinite") == "true",
             )
         finally:
             artifact.close()

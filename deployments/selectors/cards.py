@@ -44,6 +44,7 @@ class VersionRow:
     number: int
     artifact: ArtifactRow
     signature: Mapping[str, Any]
+    allow_nonfinite: bool
     sample: Mapping[str, Any]
     intake: Mapping[str, Any]
     metadata: Mapping[str, Any]

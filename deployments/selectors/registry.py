@@ -101,6 +101,7 @@ def version_row(version: Version) -> VersionRow:
         number=version.number,
         artifact=ArtifactRow(version.artifact.digest, version.artifact.size),
         signature=version.signature,
+        allow_nonfinite=version.allow_nonfinite,
         sample=version.sample,
         intake=version.intake,
         metadata=version.metadata,

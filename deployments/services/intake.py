@@ -100,7 +100,7 @@ def check_digest(declared: str | None, found: str) -> None:
 
 def _inspect(path: Path, *, allow_nonfinite: bool) -> list[str]:
     option = ["--allow-nonfinite"] if allow_nonfinite else []
-    return sandbox.python(_INSPECT, "inspect", "--artifact", str(path), *option)
+    return sandbox.python(_INSPECT, "inspect", *option, "--artifact", str(path))
 
 
 def _ask(program: list[str], size: int) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class _Told:
 
     metadata: dict[str, Any] = field(default_factory=dict)
     description: str = ""
+    allow_nonfinite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,11 @@ def register(
     declared_digest: str | None = None,
     metadata: dict[str, Any] | None = None,
     description: str = "",
+    allow_nonfinite: bool = False,
 ) -> Version:
     """The file at `path` as the next version of `model`, once it has passed intake.
+
+    `allow_nonfinite` lets NaN and infinity into its replicas and out of them.
 
     The caller owns the file. Nothing of one that is refused stays: no row, no number, no file.
 
@@ -60,10 +64,10 @@ def register(
     """
     row = gate.model_for(actor, model)
     authorize.require(actor, "version.create", subjects.of_model(row))
-    told = _checked(_Told(metadata or {}, description))
+    told = _checked(_Told(metadata or {}, description, allow_nonfinite))
     # Intake takes seconds to minutes, in which nothing needs the database.
     database.let_go()
-    accepted = intake.accept(path, declared_digest=declared_digest)
+    accepted = intake.accept(path, declared_digest=declared_digest, allow_nonfinite=allow_nonfinite)
     known = Artifact.objects.filter(digest=accepted.digest).first()
     broken = None if known is None or artifact_store.is_sound(known) else known.storage_name
     stored = None if known and not broken else artifact_store.put(path, accepted.digest)
@@ -100,6 +104,7 @@ def _record(
             number=model.last_number,
             artifact=artifact,
             signature=accepted.signature,
+            allow_nonfinite=told.allow_nonfinite,
             sample=accepted.sample,
             intake=accepted.report,
             metadata=told.metadata,
@@ -113,6 +118,7 @@ def _record(
             number=version.number,
             digest=accepted.digest,
             description=told.description,
+            allow_nonfinite=told.allow_nonfinite,
         )
         live.changed(f"model:{model.public_id}", model.revision)
     return version

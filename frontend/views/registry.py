@@ -110,6 +110,7 @@ def _receive(request: HttpRequest, name: str) -> HttpResponse:
             model=name,
             path=Path(artifact.temporary_file_path()),
             description=given["description"],
+            allow_nonfinite=given["allow_nonfinite"],
         )
     finally:
         artifact.close()

@@ -19,16 +19,19 @@ INSPECTED = {"signature": SIGNATURE, "sample": SAMPLE, "load_seconds": 0.1, "inf
 
 
 class FakeSandbox:
-    """Every file passes, until a test says how a program ends. `seen` is what it was shown."""
+    """Every file passes, until a test says how a program ends. `seen` is what it was shown, and
+    `programs` are the command lines."""
 
     def __init__(self) -> None:
         self.ends: dict[str, Finished] = {}
         self.seen: list[tuple[str, bytes]] = []
+        self.programs: list[Sequence[str]] = []
         self.limits: list[Limits] = []
 
     def run(self, program: Sequence[str], limits: Limits) -> Finished:
         name = "inspect" if "inspect" in program else "check"
         self.seen.append((name, Path(program[-1]).read_bytes()))
+        self.programs.append(program)
         self.limits.append(limits)
         answer = INSPECTED if name == "inspect" else CHECKED
         return self.ends.get(name) or exited(0, answer)

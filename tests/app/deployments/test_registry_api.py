@@ -83,10 +83,21 @@ def test_an_upload_becomes_a_version(alice_api: Api, tumour: Model, sandbox: Fak
     assert answer.status_code == 201, answer.content
     version = answer.json()
     assert (version["number"], version["artifact"]) == (1, {"digest": DIGEST, "size": len(ONNX)})
-    assert version["metadata"] == {"auc": 0.99}
+    assert (version["metadata"], version["allow_nonfinite"]) == ({"auc": 0.99}, False)
     assert version["signature"]["inputs"][0]["datatype"] == "FP32"
     assert alice_api.get(f"{VERSIONS}/1").json() == version
     assert alice_api.get(VERSIONS).json() == {"items": [version], "next_cursor": None}
+
+
+def test_nan_and_infinity_are_allowed_to_a_version_when_it_is_registered(
+    alice_api: Api, tumour: Model, sandbox: FakeSandbox
+) -> None:
+    made = upload(alice_api, allow_nonfinite="true")
+    assert (made.status_code, made.json()["allow_nonfinite"]) == (201, True)
+    assert "--allow-nonfinite" in sandbox.programs[-1]
+    assert upload(alice_api, allow_nonfinite="false").json()["allow_nonfinite"] is False
+    assert "--allow-nonfinite" not in sandbox.programs[-1]
+    assert upload(alice_api, allow_nonfinite="perhaps").status_code == 422
 
 
 def test_the_digest_of_the_body_is_checked(

@@ -177,7 +177,19 @@ def test_a_version_is_uploaded_and_checked(
     with onnx_file.open("rb") as file:
         answer = press(as_alice, "/models/tumour/versions", artifact=file, description="new")
     assert answer.status_code == 204, answer.content
-    assert Version.objects.get(number=4).description == "new"
+    made = Version.objects.get(number=4)
+    assert (made.description, made.allow_nonfinite) == ("new", False)
+    assert "<dd>refused</dd>" in text(as_alice.get("/models/tumour"))
+
+
+def test_a_version_may_be_allowed_nan_and_infinity(
+    site: Site, as_alice: Client, sandbox: FakeSandbox, onnx_file: Any
+) -> None:
+    Model.objects.update(last_number=3)
+    with onnx_file.open("rb") as file:
+        press(as_alice, "/models/tumour/versions", artifact=file, allow_nonfinite="on")
+    assert Version.objects.get(number=4).allow_nonfinite
+    assert "<dd>allowed</dd>" in text(as_alice.get("/models/tumour"))
 
 
 def test_what_intake_refuses_is_said_in_the_dialog(

@@ -113,6 +113,15 @@ def test_a_push_creates_the_model_only_when_a_team_is_named(
     assert json.loads(ended.out)["number"] == 1
 
 
+def test_nan_and_infinity_are_allowed_only_when_asked_for(
+    api: FakeSlipway, slipway: Slipway, onnx: str
+) -> None:
+    slipway("push", onnx, "-m", "tumour", "--team", "oncology")
+    assert b"allow_nonfinite" not in api.requests[-1].content
+    slipway("push", onnx, "-m", "tumour", "--allow-nonfinite")
+    assert b'name="allow_nonfinite"\r\n\r\ntrue\r\n' in api.requests[-1].content
+
+
 def test_a_push_to_no_model_says_how_to_make_one(
     api: FakeSlipway, slipway: Slipway, onnx: str
 ) -> None:

@@ -125,7 +125,7 @@ def test_a_started_replica_listens_at_an_address(
     assert observed is not None
     assert observed.address == "127.0.0.1"
     assert observed.boot_id
-    assert host.log(order.replica, lines=5)
+    until(lambda: bool(host.log(order.replica, lines=5)))  # it says where first, then logs it
 
 
 def test_starting_twice_starts_one(host: ContainerHost, plan: Callable[..., ReplicaPlan]) -> None:

@@ -78,6 +78,7 @@ def _schedule(config: Config) -> dict[str, Any]:
     # What nobody took before the next one is due says nothing new: it expires.
     every = {
         "deployments.tasks.sweep": max(config.sweep_seconds, 1.0),
+        "deployments.tasks.build_garbage": config.collect_seconds,
         "governance.tasks.forget_expired_requests": 3600.0,
     }
     schedule = {

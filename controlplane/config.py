@@ -143,6 +143,11 @@ class Config(BaseSettings):
         " from the host that built them.",
     )
     build_seconds: float = Field(default=900.0, gt=0, description="How long one build may take.")
+    builds_at_once: int = Field(
+        default=2,
+        ge=1,
+        description="How many images may be built or brought to hosts at once, by all workers.",
+    )
     build_attempts: int = Field(
         default=3, ge=1, description="How often a build that failed is tried."
     )
@@ -151,6 +156,9 @@ class Config(BaseSettings):
         gt=0,
         description="How often a worker says that it still builds; after six times that, another"
         " takes over.",
+    )
+    collect_seconds: float = Field(
+        default=3600.0, gt=0, description="How often images that nothing needs are removed."
     )
     keep_images: int = Field(
         default=5, ge=1, description="How many images of an endpoint are kept on each host."

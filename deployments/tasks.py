@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.conf import settings
 
 from core import heartbeat
-from deployments.reconcile import loop, patrol
+from deployments.reconcile import builds, image_work, loop, patrol
+from deployments.services import garbage
 from governance.api.permissions import declares
+from governance.domain.access import SYSTEM
 
 SWEEP_LIMIT = 200
+# A build ends itself when its time is over; these are for one that cannot.
+_BUILD_SOFT_SECONDS = round(settings.CONFIG.build_seconds) + 30
+_BUILD_HARD_SECONDS = round(settings.CONFIG.build_seconds) + 90
 
 
 @declares("rollout.reconcile")
@@ -30,6 +36,7 @@ def reconcile_endpoint(endpoint_id: str, **unknown: object) -> None:
 def sweep(**unknown: object) -> None:
     del unknown
     heartbeat.beat("worker")  # a worker that sweeps is one that works
+    builds.sweep()
     patrol.sweep(limit=SWEEP_LIMIT)
 
 
@@ -38,3 +45,27 @@ def sweep(**unknown: object) -> None:
 def publish_admission(**unknown: object) -> None:
     del unknown
     patrol.publish_admission()
+
+
+@declares("image.build")
+@shared_task(
+    name="deployments.tasks.build_image",
+    soft_time_limit=_BUILD_SOFT_SECONDS,
+    time_limit=_BUILD_HARD_SECONDS,
+)
+def build_image(build_id: str, **unknown: object) -> None:
+    """Builds an image or brings one to a host, whichever the row says. It may take longer than
+    the broker waits for a task: one that comes again meanwhile finds the row held, and leaves."""
+    del unknown
+    image_work.work(build_id)
+
+
+@declares("image.collect")
+@shared_task(
+    name="deployments.tasks.build_garbage",
+    soft_time_limit=_BUILD_SOFT_SECONDS,
+    time_limit=_BUILD_HARD_SECONDS,
+)
+def build_garbage(**unknown: object) -> None:
+    del unknown
+    garbage.collect(actor=SYSTEM)

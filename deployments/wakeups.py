@@ -110,15 +110,15 @@ def _redis() -> redis.Redis:
     )
 
 
-def _send(task: str, *keys: str) -> None:
-    transaction.on_commit(lambda: _publish(task, *keys))
+def _send(task: str, *keys: str, expires: float | None = None) -> None:
+    transaction.on_commit(lambda: _publish(task, *keys, expires=expires))
 
 
-def _publish(task: str, *keys: str) -> None:
+def _publish(task: str, *keys: str, expires: float | None = None) -> None:
     # Imported by name: the tasks are entry points above this module.
     from celery import current_app  # noqa: PLC0415 - celery is slow to import where nothing is sent
 
     try:
-        current_app.send_task(task, args=keys, retry=False)
+        current_app.send_task(task, args=keys, retry=False, expires=expires)
     except Exception as problem:  # noqa: BLE001 - Redis down: the sweep will find the row
         log.warning("wake_not_sent", task=task, keys=keys, problem=str(problem))

@@ -10,7 +10,7 @@ from django.conf import settings
 from core import clock
 from core.errors import Broken
 from deployments.adapters import artifact_store
-from deployments.models import Release, Replica
+from deployments.models import ImageCopy, Release, Replica
 from deployments.ports import ContainerHost, HostRefused, Limits, ObservedReplica, ReplicaPlan
 from wire import identity
 from wire.manifest import ReleaseManifest, ReplicaTls, sign
@@ -52,7 +52,7 @@ def _plan(copy: Replica) -> ReplicaPlan:
         trust=settings.KEYS.trust(),
         place_artifact=place,
         limits=Limits(config.memory_bytes, config.cpus, config.pids),
-        image=release.image.engine_id if release.image else "",
+        image=_image(copy, release),
         labels={
             "slipway.endpoint": release.endpoint.model.name,
             "slipway.environment": release.endpoint.environment.name,
@@ -60,6 +60,14 @@ def _plan(copy: Replica) -> ReplicaPlan:
             "slipway.version": str(release.version.number),
         },
     )
+
+
+def _image(copy: Replica, release: Release) -> str:
+    """What the host's own Engine calls the release's image."""
+    if release.image is None:
+        return ""
+    held = ImageCopy.objects.filter(image=release.image, host=copy.host_id).first()
+    return (held and held.engine_id) or release.image.engine_id
 
 
 def _manifest(copy: Replica, release: Release) -> ReleaseManifest:

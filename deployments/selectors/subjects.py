@@ -10,6 +10,7 @@ from deployments.models import (
     Environment,
     Gateway,
     Host,
+    Image,
     Model,
     Rollout,
     Version,
@@ -35,6 +36,18 @@ def of_host(host: Host) -> Subject:
 
 def of_gateway(gateway: Gateway) -> Subject:
     return Subject("gateway", gateway.pk, environment_id=gateway.environment_id)
+
+
+def of_image(image: Image, host: Host) -> Subject:
+    """On a host. Needs `image.version.model`: load it with the row."""
+    model = image.version.model
+    return Subject(
+        "image",
+        image.pk,
+        team_id=model.team_id,
+        environment_id=host.environment_id,
+        model_id=model.pk,
+    )
 
 
 def of_endpoint(endpoint: Endpoint) -> Subject:

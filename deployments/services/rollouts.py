@@ -77,6 +77,7 @@ def start(
     bake = place.bake_seconds
     parsed = _strategy(strategy, bake)
     serving = releases.serving_config(config)
+    images.prepare(chosen, place)
     with transaction.atomic():
         endpoint, _ = Endpoint.objects.get_or_create(model=row, environment=place)
         _lock(endpoint)
@@ -241,6 +242,7 @@ def _write(actor: Actor, order: _Order, action: str) -> Rollout:
         strategy=order.strategy.stored,
         comment=order.comment,
     )
+    images.bring(order.release.image, endpoint.environment)
     live.changed(f"endpoint:{endpoint.public_id}", 0)
     live.changed("fleet", 0)
     wakeups.wake(rollout.pk)

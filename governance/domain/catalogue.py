@@ -129,6 +129,15 @@ _ACTIONS = (
     Action("rollout.resume", "Resume a rollout", ROLLERS, _WRITE_ROLLOUTS),
     Action("rollout.promote", "Promote a rollout", ENGINEERS, _WRITE_ROLLOUTS),
     Action("rollout.abort", "Abort a rollout", ROLLERS, _WRITE_ROLLOUTS),
+    # Images
+    Action("image.read", "See images and how they were built", EVERY_ROLE, _READ_ROLLOUTS),
+    Action(
+        "image.collect",
+        "Remove images that nothing needs",
+        OPERATORS,
+        _WRITE_ENVIRONMENTS,
+        by_system=True,
+    ),
     # Who may ask what runs
     Action(
         "key.read",
@@ -152,6 +161,8 @@ _ACTIONS = (
     _loop("rollout.finish", "End a rollout"),
     _loop("rollout.sweep", "Find the rollouts that are due"),
     _loop("endpoint.reconcile", "Keep an endpoint's replicas as they should be"),
+    _loop("image.build", "Build the image of a version"),
+    _loop("image.copy", "Bring an image to a host"),
     _loop("replica.start", "Start a replica"),
     _loop("replica.stop", "Stop a replica"),
     _loop("replica.fail", "Take note that a replica failed"),

@@ -38,7 +38,7 @@ MADE_OF = {
         f"{kind}:not-found"
         for kind in (
             *("model", "version", "alias", "environment", "host", "gateway", "endpoint"),
-            *("release", "rollout", "operation", "key"),
+            *("release", "rollout", "operation", "key", "image", "build"),
         )
     ],
     "invalid_{}": ["invalid_wait", "invalid_lines"],
@@ -52,7 +52,7 @@ MADE_OF = {
     "request:{}": ["request:inputs", "request:outputs"],
 }
 # Templates of that form which are no codes: keys of caches, leases, buckets and live topics.
-OTHER_TEMPLATES = {"heartbeat:{}", "ip:{}", "{}:{}", "endpoint:{}", "model:{}"}
+OTHER_TEMPLATES = {"heartbeat:{}", "ip:{}", "{}:{}", "endpoint:{}", "model:{}", "build:{}"}
 
 
 def sources(*packages: str) -> Iterator[tuple[Path, ast.Module]]:

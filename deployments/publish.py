@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from core import clock
 from deployments import wakeups
 from deployments.domain import routing
+from deployments.domain.rollout import ReasonCode
 from deployments.models import Endpoint, Environment, Publication, Replica, Route, Snapshot
 from deployments.selectors import keys
 
@@ -97,8 +99,8 @@ class _Endpoint:
         self.grants = grants
         self.routes: list[Route] = sorted(row.routes.all(), key=lambda route: route.release_id)
         ready = Replica.objects.filter(
+            _may_answer(),
             release__in=[route.release_id for route in self.routes],
-            state=Replica.State.READY,
             port__isnull=False,
         )
         # Without a ready replica there is no cluster, so the gateways do not know the release.
@@ -141,6 +143,13 @@ class _Endpoint:
             is_open=self.row.is_open,
             keys=self.grants,
         )
+
+
+def _may_answer() -> Q:
+    """What is ready, and what was on a host that somebody gave up: until others have taken its
+    place it may well serve, and a gateway finds out by itself if it does not."""
+    given_up = Q(state=Replica.State.FAILED, failure__code=ReasonCode.HOST_ABANDONED)
+    return Q(state=Replica.State.READY) | (given_up & Q(ready_at__isnull=False))
 
 
 def _endpoints(environment: Environment) -> list[Endpoint]:

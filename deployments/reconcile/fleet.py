@@ -11,9 +11,7 @@ before anything runs, and it is marked before anything stops.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import structlog
@@ -25,7 +23,6 @@ from core import clock, live
 from core.concurrency import compare_and_set
 from core.errors import Unavailable
 from deployments import publish
-from deployments.adapters import hosts
 from deployments.domain import fleet
 from deployments.domain.rollout import ReasonCode
 from deployments.models import Host, ImageCopy, Release, Replica
@@ -36,7 +33,8 @@ from deployments.ports import (
     ImageMissing,
     ObservedReplica,
 )
-from deployments.reconcile import ends, starts
+from deployments.reconcile import asking, ends, starts
+from deployments.reconcile.asking import Seen
 from deployments.reconcile.story import Story, read
 
 log = structlog.get_logger(__name__)
@@ -44,30 +42,23 @@ log = structlog.get_logger(__name__)
 CRASHES_COUNT_FOR = timedelta(minutes=10)
 # Beyond the drain wait of the replica itself: what its last requests may take.
 STOP_GRACE_SECONDS = 40.0
-_ASKED_AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one host answered. `replicas` is None when it is silent."""
-
-    host: Host
-    adapter: ContainerHost | None
-    replicas: Mapping[str, ObservedReplica] | None
+_NOBODY = fleet.Need(0)
 
 
 def converge(story: Story) -> frozenset[str]:
     """One pass over the endpoint's replicas; the ids of the hosts that did not answer."""
-    seen = _ask_all(_hosts(story))
+    seen = asking.passing(_hosts(story))
     # Hosts may have taken their time, and a lease may have run out: what is needed is read after.
     story = read(story.endpoint.pk)
     needs = fleet.needs(story.stable, story.endpoint.replicas, story.pairs())
     copies = list(_copies(story, needs))
     for copy in copies:
+        # Of a removed host nobody asks any more what it still runs.
+        seen.setdefault(copy.host_id, Seen(copy.host))
         _update(copy, seen[copy.host_id])
     copies = [copy for copy in copies if copy.state not in (Replica.State.STOPPED,)]
     plan = fleet.changes(needs, _as_domain(copies), clock.timestamp(), _crashes(needs))
-    stopping = _mark_stopping(plan, copies, seen)
+    stopping = _mark_stopping(plan, copies, seen, _replaced(needs, copies))
     if publish.clusters_differ(story.endpoint):
         publish.publish(story.endpoint.environment_id)
         live.changed(f"endpoint:{story.endpoint.public_id}", 0)
@@ -75,7 +66,7 @@ def converge(story: Story) -> frozenset[str]:
         _tell(copy, seen[copy.host_id])
     for start in plan.start:
         _start(story, start, seen)
-    return frozenset(each.host.pk for each in seen.values() if each.replicas is None)
+    return frozenset(each.host.pk for each in seen.values() if each.silent)
 
 
 def _hosts(story: Story) -> QuerySet[Host]:
@@ -92,47 +83,15 @@ def _copies(story: Story, needs: Mapping[str, fleet.Need]) -> QuerySet[Replica]:
     return found.select_related("host", "release").order_by("pk")
 
 
-def _ask_all(rows: Iterable[Host]) -> dict[str, Seen]:
-    """All at once: one that hangs takes its whole time limit, and must take it only once."""
-    answers: list[tuple[Host, ContainerHost | None, Mapping[str, ObservedReplica] | HostSilent]]
-    with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="ask-host") as pool:
-        answers = list(pool.map(_observe, rows))
-    return {host.pk: _note(host, adapter, answer) for host, adapter, answer in answers}
-
-
-def _observe(
-    host: Host,
-) -> tuple[Host, ContainerHost | None, Mapping[str, ObservedReplica] | HostSilent]:
-    """In a thread of its own, so without the database."""
-    try:
-        adapter = hosts.connect(host)
-        return host, adapter, adapter.observe()
-    except HostSilent as problem:
-        return host, None, problem
-
-
-def _note(
-    host: Host, adapter: ContainerHost | None, answer: Mapping[str, ObservedReplica] | HostSilent
-) -> Seen:
-    if isinstance(answer, HostSilent):
-        Host.objects.filter(pk=host.pk).update(last_error=answer.detail)
-        return Seen(host, None, None)
-    moment = clock.now()
-    # A write per pass would be a write per second; what people see is accurate to some seconds.
-    if host.last_contact_at is None or moment - host.last_contact_at > timedelta(seconds=3):
-        Host.objects.filter(pk=host.pk).update(last_contact_at=moment, last_error="")
-    return Seen(host, adapter, answer)
-
-
 def _update(copy: Replica, seen: Seen) -> None:
     """Bring the row up to what its host says; the copy's own fields follow when the write won."""
-    if seen.replicas is None or seen.adapter is None or copy.state == Replica.State.FAILED:
+    if seen.replicas is None or copy.state == Replica.State.FAILED:
         return
     observed = seen.replicas.get(copy.public_id)
-    if observed is None or not observed.running:
-        _ended(copy, observed, seen.adapter)
-    else:
+    if observed is not None and observed.running:
         _located(copy, observed)
+        return
+    _talk(seen, copy, lambda adapter: _ended(copy, observed, seen, adapter))
 
 
 def _located(copy: Replica, observed: ObservedReplica | None) -> None:
@@ -150,12 +109,14 @@ def _where(one: Replica | ObservedReplica) -> tuple[str, int | None, int | None]
     return one.address, one.port, one.grpc_port
 
 
-def _ended(copy: Replica, observed: ObservedReplica | None, adapter: ContainerHost) -> None:
+def _ended(
+    copy: Replica, observed: ObservedReplica | None, seen: Seen, adapter: ContainerHost
+) -> None:
     never_ran = observed is None or (observed.exit_code is None and not observed.port)
     if copy.state == Replica.State.STARTING and never_ran:
-        _run(copy, adapter)  # whoever wrote the row died before it could start it
+        _run(copy, seen)  # whoever wrote the row died before it could start it
         return
-    tail = adapter.log(copy.public_id, lines=50)
+    tail = _last_words(copy, adapter)
     if copy.state == Replica.State.STOPPING:
         if _write(copy, state=Replica.State.STOPPED, ended_at=clock.now(), log_tail=tail):
             adapter.remove(copy.public_id)
@@ -164,30 +125,77 @@ def _ended(copy: Replica, observed: ObservedReplica | None, adapter: ContainerHo
 
 
 def _mark_stopping(
-    plan: fleet.Changes, copies: list[Replica], seen: Mapping[str, Seen]
+    plan: fleet.Changes,
+    copies: list[Replica],
+    seen: Mapping[str, Seen],
+    replaced: frozenset[str],
 ) -> list[Replica]:
     """Mark what is to stop and clear away what failed; returns all that should be told to stop,
-    those marked in an earlier pass included."""
+    those marked in an earlier pass included. `replaced` are the releases with copies enough."""
     by_id = {copy.pk: copy for copy in copies}
     for stop in plan.stop:
         copy = by_id[stop.replica]
         if copy.state != Replica.State.FAILED:
             _write(copy, state=Replica.State.STOPPING, ended_at=clock.now())
-        elif (adapter := seen[copy.host_id].adapter) is not None:
-            adapter.remove(copy.public_id)
-            _write(copy, state=Replica.State.STOPPED)
+        elif _is_abandoned(copy):
+            # It may answer although its host does not: gateways keep it until others do. What is
+            # left of it when the host comes back is an orphan.
+            if copy.release_id in replaced:
+                _write(copy, state=Replica.State.STOPPED)
+        else:
+            _clear_away(copy, seen[copy.host_id])
     return [copy for copy in copies if copy.state == Replica.State.STOPPING]
 
 
+def _clear_away(copy: Replica, seen: Seen) -> None:
+    def clear(adapter: ContainerHost) -> None:
+        adapter.remove(copy.public_id)
+        _write(copy, state=Replica.State.STOPPED)
+
+    if copy.host.removed_at is not None:
+        _write(copy, state=Replica.State.STOPPED)
+    else:
+        _talk(seen, copy, clear)
+
+
+def _replaced(needs: Mapping[str, fleet.Need], copies: list[Replica]) -> frozenset[str]:
+    """Releases with as many ready copies as are needed, on hosts that nobody has given up."""
+    ready = Counter(copy.release_id for copy in copies if copy.state == Replica.State.READY)
+    releases = {copy.release_id for copy in copies}
+    return frozenset(
+        release for release in releases if ready[release] >= needs.get(release, _NOBODY).count
+    )
+
+
+def _is_abandoned(copy: Replica) -> bool:
+    return (copy.failure or {}).get("code") == ReasonCode.HOST_ABANDONED
+
+
 def _tell(copy: Replica, seen: Seen) -> None:
-    if seen.adapter is None:
-        return
     patience = timedelta(seconds=settings.CONFIG.replica_drain_wait_seconds + STOP_GRACE_SECONDS)
     overdue = copy.ended_at is not None and clock.now() - copy.ended_at > patience
+    _talk(seen, copy, lambda adapter: adapter.stop(copy.public_id, force=overdue))
+
+
+def _talk(seen: Seen, copy: Replica, about: Callable[[ContainerHost], None]) -> None:
+    """What the host does not do now is done in a later pass, which finds it again."""
+    if seen.adapter is None:
+        return
     try:
-        seen.adapter.stop(copy.public_id, force=overdue)
+        about(seen.adapter)
     except HostSilent as problem:
-        log.warning("stop_not_delivered", replica=copy.public_id, problem=problem.detail)
+        log.warning("host_turned_silent", host=seen.host.name, problem=problem.detail)
+        seen.turns_silent()
+    except HostRefused as problem:
+        log.warning("host_refused", replica=copy.public_id, problem=problem.detail)
+
+
+def _last_words(copy: Replica, adapter: ContainerHost) -> str:
+    """A log that cannot be read must not keep an end from being seen."""
+    try:
+        return adapter.log(copy.public_id, lines=50)
+    except HostRefused as problem:
+        return f"The host does not give its log: {problem.detail}"
 
 
 def _start(story: Story, start: fleet.Start, seen: Mapping[str, Seen]) -> None:
@@ -203,12 +211,14 @@ def _start(story: Story, start: fleet.Start, seen: Mapping[str, Seen]) -> None:
             copy = Replica.objects.create(release=release, host=chosen.host, slot=start.slot)
     except IntegrityError:
         return  # another worker has filled this slot
-    _run(copy, chosen.adapter)
+    _run(copy, chosen)
 
 
-def _run(copy: Replica, adapter: ContainerHost) -> None:
+def _run(copy: Replica, seen: Seen) -> None:
+    if seen.adapter is None:
+        return
     try:
-        _located(copy, starts.run(copy, adapter))
+        _located(copy, starts.run(copy, seen.adapter))
     except ImageMissing as problem:
         ImageCopy.objects.filter(host=copy.host_id, image=copy.release.image_id).delete()
         _failed(copy, ends.not_started(problem))
@@ -216,6 +226,8 @@ def _run(copy: Replica, adapter: ContainerHost) -> None:
         _failed(copy, ends.not_started(problem))
     except Unavailable as problem:
         log.warning("replica_not_started", replica=copy.public_id, problem=problem.detail)
+        if isinstance(problem, HostSilent):
+            seen.turns_silent()
 
 
 def _failed(copy: Replica, failure: dict[str, object], tail: str = "") -> None:

@@ -7,7 +7,7 @@ from core.errors import NotFound
 from core.redact import redact
 from deployments.adapters import database, hosts
 from deployments.models import Endpoint, Replica
-from deployments.ports import HostSilent
+from deployments.ports import HostRefused, HostSilent
 from deployments.selectors import endpoints, gate, subjects
 from deployments.selectors.cards import LogRow
 from governance import authorize
@@ -48,7 +48,7 @@ def _log(copy: Replica, lines: int) -> LogRow:
     if copy.host.removed_at is None:
         try:
             text = hosts.connect(copy.host).log(copy.public_id, lines=lines)
-        except HostSilent:
+        except (HostSilent, HostRefused):
             silent = True
     # What an ended replica left with us outlives its folder on the host.
     text = text or "\n".join(copy.log_tail.splitlines()[-lines:])

@@ -29,8 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             trust=arguments.trust,
             name=arguments.name,
             bind=serve.Address(*arguments.bind),
-            announce=arguments.announce,
             drain_wait=arguments.drain_wait,
+            grpc_bind=serve.Address(*arguments.grpc_bind) if arguments.grpc_bind else None,
+            announce=arguments.announce,
+            version_manifest=arguments.version_manifest,
         )
     )
 
@@ -54,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         "--bind", type=_address, default=("127.0.0.1", 0), help="address:port; port 0 is a free one"
     )
     serve.add_argument(
-        "--announce", type=Path, required=True, help="file to write the bound address to"
+        "--grpc-bind", type=_address, help="address:port for gRPC; without it there is no gRPC"
+    )
+    serve.add_argument("--announce", type=Path, help="file to write the bound addresses to")
+    serve.add_argument(
+        "--version-manifest", type=Path, help="what the image says that it holds, signed"
     )
     serve.add_argument(
         "--drain-wait", type=float, default=5.0, help="seconds from not ready to not accepting"

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -41,7 +41,7 @@ class Identity:
 class Serving:
     """A model that is ready, and how it is run: on the event loop up to `loop_values` input values,
     else in one of `workers` threads of `pool`; alone, or in batches of up to `batch_rows` rows from
-    several requests (0: alone)."""
+    several requests (0: alone). `without_rows`: see `Runner`."""
 
     model: Model
     pool: Executor
@@ -49,6 +49,7 @@ class Serving:
     loop_values: int
     workers: int = 1
     allow_nonfinite: bool = False
+    without_rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     batch_rows: int = 0
     batch_window_ms: int = 0
 
@@ -81,7 +82,9 @@ class _Ready:
         nonfinite = serving.allow_nonfinite
         self.reader = RequestReader(signature, model.symbols, allow_nonfinite=nonfinite)
         self.writer = AnswerWriter(identity.name, identity.version, finite=not nonfinite)
-        self.runner = Runner(model, allow_nonfinite=nonfinite)
+        self.runner = Runner(
+            model, allow_nonfinite=nonfinite, without_rows=serving.without_rows
+        )
         self.line = WaitingLine(serving.pool, serving.queue_limit)
         self.loop_values = serving.loop_values
         self.batcher: Batcher | None = None
@@ -102,7 +105,7 @@ class _Ready:
         if self.batcher is not None and self.batcher.takes(request):
             return self.batcher.add(request, finish)
         asked = time.perf_counter()
-        if request.values <= self.loop_values:
+        if request.values <= self.loop_values or not request.rows:
             return finish(self.runner.answer(request, asked))
         return self.line.promise(partial(self.runner.answer, request, asked), finish)
 
@@ -120,6 +123,11 @@ class DataPlane:
         self._ready = _Ready(self.identity, serving)
         if not self.draining:
             self._not_ready = ""
+
+    def not_yet(self, reason: str) -> None:
+        """Says why it is not ready; with an empty reason it is, unless it is draining."""
+        if not self.draining:
+            self._not_ready = reason
 
     def drain(self) -> None:
         """From now on not ready, so that no new traffic is sent here; what comes is answered."""

@@ -7,8 +7,10 @@ ModelServerError
  │   ├─ NotAllowed        the path exists, the method does not
  │   ├─ TooLarge          the body is over the limit
  │   ├─ TooSlow           the body did not arrive in time
+ │   ├─ HeadTooLarge      the header fields are over the limit
  │   ├─ NotReadable       the body is in a form that is not read here
- │   └─ Unknown           the caller did not show the right token
+ │   ├─ Unknown           the caller did not show the right token
+ │   └─ Forbidden         the caller is known and may not
  ├─ Unavailable         try again after `retry_after` seconds
  │   ├─ NotReady          the model is still loading
  │   └─ Busy              too many inferences are waiting
@@ -56,11 +58,19 @@ class TooSlow(Refused):
     pass
 
 
+class HeadTooLarge(Refused):
+    pass
+
+
 class NotReadable(Refused):
     pass
 
 
 class Unknown(Refused):
+    pass
+
+
+class Forbidden(Refused):
     pass
 
 

@@ -12,6 +12,8 @@ from typing import TextIO
 import orjson
 
 MAX_TRACE = 4000
+# A model that fails on every request must not spend its time on telling so.
+PROBLEMS, PER_SECONDS = 20, 10.0
 
 
 class Log:
@@ -27,6 +29,7 @@ class Log:
         self._stream = stream if stream is not None else sys.stderr
         self._wall = wall
         self._fields = fields
+        self._told, self._untold, self._since = 0, 0, 0.0
 
     def bind(self, **fields: object) -> None:
         """Adds to every line from now on."""
@@ -38,7 +41,17 @@ class Log:
         self._stream.flush()
 
     def problem(self, event: str, problem: BaseException, **fields: object) -> None:
-        """An event with the exception behind it, causes included."""
+        """An event with the exception behind it, causes included. Of very many, some are only
+        counted: the next that is told says how many were not."""
+        now = self._wall()
+        if now - self._since > PER_SECONDS:
+            self._told, self._since = 0, now
+        if self._told >= PROBLEMS:
+            self._untold += 1
+            return
+        self._told += 1
+        if self._untold:
+            fields["untold"], self._untold = self._untold, 0
         trace = "".join(traceback.format_exception(problem))
         self.event(event, error=str(problem)[:MAX_TRACE], trace=trace[-MAX_TRACE:], **fields)
 

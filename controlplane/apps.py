@@ -12,3 +12,4 @@ class ControlplaneConfig(AppConfig):
         """Every process that sends tasks must send them through our Celery application, not
         through the default one that looks for a broker elsewhere."""
         import_module("controlplane.celery")
+        import_module("controlplane.checks")

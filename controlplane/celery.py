@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from celery import Celery
 from celery.signals import setup_logging
@@ -22,7 +23,7 @@ app = Celery("slipway")
 def _settings() -> dict[str, Any]:
     config = settings.CONFIG
     return {
-        "broker_url": config.redis_url,
+        "broker_url": _checking(config.redis_url),
         "broker_transport_options": {
             "visibility_timeout": VISIBILITY_SECONDS,
             "unacked_restore_interval": 10,
@@ -72,6 +73,15 @@ def _settings() -> dict[str, Any]:
         "beat_schedule": _schedule(config),
         "beat_schedule_filename": str(settings.HOME / "run" / "beat-schedule"),
     }
+
+
+def _checking(url: str) -> str:
+    """With TLS, kombu alone looks at no certificate unless the address says so."""
+    parts = urlsplit(url)
+    if parts.scheme != "rediss" or "ssl_cert_reqs=" in parts.query:
+        return url
+    query = "&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))
+    return urlunsplit(parts._replace(query=query))
 
 
 def _schedule(config: Config) -> dict[str, Any]:

@@ -1,18 +1,21 @@
 """Every setting an operator may give, read once from the environment (`SLIPWAY_…`).
 
 What may hold a password can be in a file instead, named by `SLIPWAY_…_FILE`: an environment is
-inherited by every program below. All mistakes are listed at once.
+inherited by every program below. All mistakes are listed at once, and so is all that the production
+profile refuses.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from controlplane import production
 
 
 class Config(BaseSettings):
@@ -22,8 +25,8 @@ class Config(BaseSettings):
 
     profile: Literal["embedded", "production"] = Field(
         default="embedded",
-        description="`production` refuses hosts of kind `process` and debug pages, and sends"
-        " cookies over HTTPS only.",
+        description="`production` refuses hosts of kind `process`, debug pages, plain connections"
+        " and weak keys, and sends cookies over HTTPS only.",
     )
     home: Path = Field(
         default=Path("var"),
@@ -52,6 +55,32 @@ class Config(BaseSettings):
     trusted_proxies: int = Field(
         default=0,
         description="How many proxies before `web` are believed about the caller's address.",
+    )
+
+    # Transports; docs/how-to/tls.md
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the certificate, and chain, that `web` shows; read again when it"
+        " changes. Empty in production: one of the internal authority for the host of"
+        " `SLIPWAY_WEB_URL`.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file with the key of `SLIPWAY_TLS_CERTIFICATE`."
+    )
+    behind_tls_proxy: bool = Field(
+        default=False,
+        description="A proxy before `web` does TLS, sets `X-Forwarded-Proto` itself and is the only"
+        " one who reaches `web`, which then is plain.",
+    )
+    private_network: bool = Field(
+        default=False,
+        description="PostgreSQL and Redis are on a network that nobody else is on, such as"
+        " docker-compose's own: production then connects to them plainly.",
+    )
+    gateway_authorities: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities, besides the system's and Slipway's own, that the"
+        " certificates of the gateways' listeners may be from.",
     )
 
     # Intake
@@ -223,9 +252,37 @@ class Config(BaseSettings):
 _WITH_PASSWORDS = ("database_url", "redis_url")
 
 
+class Unfit(Exception):
+    """Slipway must not start with these settings; `problems` are sentences that say why."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"Slipway does not start with these settings:\n{listed}")
+
+
 def load(environ: Mapping[str, str] = os.environ) -> Config:
+    """Raises Unfit: a value cannot be read, or production refuses it."""
+    config = read(environ)
+    if found := production.problems(config):
+        raise Unfit(found)
+    return config
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Config:
+    """As they are, whether they are fit for production or not. Raises Unfit for what cannot be
+    read."""
     files = {name: environ.get(f"SLIPWAY_{name.upper()}_FILE", "") for name in _WITH_PASSWORDS}
-    read: dict[str, Any] = {
-        name: Path(path).read_text().strip() for name, path in files.items() if path
-    }
-    return Config(**read)
+    try:
+        contents: dict[str, Any] = {
+            name: Path(path).read_text().strip() for name, path in files.items() if path
+        }
+        return Config(**contents)
+    except OSError as problem:
+        raise Unfit([f"{problem.filename} cannot be read: {problem.strerror}."]) from None
+    except ValidationError as problem:
+        # Without the value: it may be a password.
+        wrong = problem.errors(include_input=False, include_url=False)
+        raise Unfit(
+            [f"SLIPWAY_{str(each['loc'][0]).upper()}: {each['msg']}." for each in wrong]
+        ) from None

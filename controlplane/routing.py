@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import cache
@@ -31,6 +32,7 @@ UPLOADS = re.compile(r"(?:/api/v1)?/models/[^/]+/versions")
 ROOM_FOR_FIELDS = 1024 * 1024
 # Above what Django itself takes into memory, so that its own refusal is the usual one.
 _OTHER_BODIES = 4 * 1024 * 1024
+_PLAIN_POLL_SECONDS = 1.0
 WEBSOCKET_PATTERNS = "frontend.routing:websocket_urlpatterns"
 
 
@@ -91,6 +93,25 @@ def is_our_origin(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return known and origin in (f"http://{host}", f"https://{host}")
 
 
+def is_plain(scope: Scope) -> bool:
+    """Whether somebody on the way could read this request. Behind a proxy that does TLS it is the
+    proxy that says so."""
+    if scope.get("scheme") == "https":
+        return False
+    said = dict(scope["headers"]).get(b"x-forwarded-proto", b"")
+    return not (settings.CONFIG.behind_tls_proxy and said == b"https")
+
+
+async def _xds(scope: Scope, receive: Receive, send: Send) -> None:
+    """A poll carries the gateway's token, and the answer the secrets of its environment."""
+    if scope["type"] == "http" and settings.PRODUCTION and is_plain(scope):
+        await asyncio.sleep(_PLAIN_POLL_SECONDS)  # Envoy asks again within milliseconds
+        await send({"type": "http.response.start", "status": 403, "headers": []})
+        await send({"type": "http.response.body", "body": b"Gateways ask web over TLS only.\n"})
+        return
+    await _named(XDS_APPLICATION)(scope, receive, send)
+
+
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """xDS takes neither a thread nor a database connection while it holds a poll, so it goes past
     Django. The server's start and stop are xDS' as well: nothing else here has any."""
@@ -98,6 +119,6 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if kind == "websocket":
         await _websockets()(scope, receive, send)
     elif kind == "lifespan" or (kind == "http" and scope["path"].startswith(XDS_PREFIX)):
-        await _named(XDS_APPLICATION)(scope, receive, send)
+        await _xds(scope, receive, send)
     else:
         await _django()(scope, receive, send)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from logging import DEBUG as DEBUG_LEVEL
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from controlplane import logging
-from controlplane.config import load
+from controlplane.config import Unfit, load
 from core.keys import KeyStore
 from core.pki import Authority
 
-CONFIG = load()
+try:
+    CONFIG = load()
+except Unfit as problem:
+    raise SystemExit(str(problem)) from None
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = CONFIG.home.resolve()
 PRODUCTION = CONFIG.profile == "production"
@@ -105,6 +108,8 @@ def _database() -> dict[str, object]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
+            # sslmode, sslrootcert and whatever else libpq takes.
+            **dict(parse_qsl(parts.query)),
             "pool": {"min_size": 1, "max_size": 10, "timeout": 10},
             "options": (
                 "-c lock_timeout=5s -c statement_timeout=30s"
@@ -138,6 +143,14 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SECURE_SSL_REDIRECT = PRODUCTION
+# Whoever looks whether web lives may come from the same machine, past the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if PRODUCTION else 0
+# Subdomains are their owners' business; the secret key is 32 random bytes, whatever its length.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W009", "security.W021"]
+if CONFIG.behind_tls_proxy:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

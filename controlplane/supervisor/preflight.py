@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import psutil
 
+from controlplane import config as settings
+from controlplane import production
 from controlplane.supervisor.config import StackConfig
 from controlplane.supervisor.errors import CannotStart
 
@@ -22,8 +24,24 @@ def check(config: StackConfig, *, version: tuple[int, ...] = sys.version_info[:2
             f"Slipway needs Python 3.11 or newer and this is {version[0]}.{version[1]}:"
             " install python3.11 and python3.11-venv, remove .venv, run make setup."
         )
+    check_settings()
     prepare_home(config)
     check_disk(config)
+
+
+def check_settings() -> None:
+    """What its programs would end with, before any of them is started."""
+    try:
+        given = settings.read()
+    except settings.Unfit as problem:
+        raise CannotStart(str(problem)) from None
+    if given.profile == "production":
+        first = (
+            "make up is for one machine on its own: its programs talk plainly on loopback, and its"
+            " replicas are processes. For production there is docker-compose.yml"
+            " (docs/how-to/compose.md)."
+        )
+        raise CannotStart(str(settings.Unfit([first, *production.problems(given)])))
 
 
 def prepare_home(config: StackConfig) -> None:

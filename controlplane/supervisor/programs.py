@@ -39,11 +39,8 @@ def web(config: StackConfig) -> Program:
     return Program(
         "web",
         (
-            *_module("uvicorn", "controlplane.asgi:application"),
-            *("--host", "127.0.0.1", "--port", str(config.ports.web)),
-            # Held xDS polls and websockets would otherwise keep a stopping web alive.
-            *("--timeout-graceful-shutdown", "2", "--no-access-log", "--log-level", "warning"),
-            *("--no-server-header", "--lifespan", "off"),
+            *_module("controlplane.web"),
+            *("--listen", f"127.0.0.1:{config.ports.web}"),
         ),
         STOP_WEB,
         ready_url=f"{config.web_url}/readyz",

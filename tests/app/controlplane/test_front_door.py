@@ -92,3 +92,44 @@ def test_behind_a_proxy_the_public_address_is_ours(settings: Any) -> None:
     settings.CSRF_TRUSTED_ORIGINS = ["https://slipway.example"]
     headers = [(b"host", b"10.0.0.3:8000"), (b"origin", b"https://slipway.example")]
     assert routing.is_our_origin(headers)
+
+
+class TestPlainPolls:
+    @pytest.fixture(autouse=True)
+    def production(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings.PRODUCTION = True
+        monkeypatch.setattr(routing, "_PLAIN_POLL_SECONDS", 0.0)
+        monkeypatch.setattr(routing, "XDS_APPLICATION", f"{__name__}:_served")
+
+    @staticmethod
+    async def status(scheme: str, *headers: tuple[bytes, bytes]) -> int:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        path = "/v3/discovery:routes"
+        scope = {"type": "http", "scheme": scheme, "path": path, "headers": list(headers)}
+        await routing.application(scope, lambda: None, send)  # type: ignore[arg-type,return-value]
+        return int(sent[0]["status"])
+
+    async def test_in_production_a_gateway_that_asks_plainly_is_refused(self) -> None:
+        assert await self.status("http") == 403
+        assert await self.status("https") == 200
+
+    async def test_nobody_but_the_configured_proxy_can_say_that_it_was_tls(
+        self, settings: Any
+    ) -> None:
+        said = (b"x-forwarded-proto", b"https")
+        assert await self.status("http", said) == 403
+        settings.CONFIG = settings.CONFIG.model_copy(update={"behind_tls_proxy": True})
+        assert await self.status("http", said) == 200
+        assert await self.status("http", (b"x-forwarded-proto", b"http")) == 403
+
+    async def test_the_embedded_profile_is_plain(self, settings: Any) -> None:
+        settings.PRODUCTION = False
+        assert await self.status("http") == 200
+
+
+async def _served(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200})

@@ -35,16 +35,16 @@ def shake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[str | None, s
     answering = server.wrap_bio(to_server, to_client, server_side=True)
     asking = client.wrap_bio(to_client, to_server)
     for _ in range(4):
-        _step(asking.do_handshake)
-        _step(answering.do_handshake)
+        step(asking.do_handshake)
+        step(answering.do_handshake)
     # With TLS 1.3 the client learns of a refusal only when it reads.
-    _step(lambda: asking.read(1))
+    step(lambda: asking.read(1))
     return (
         certificates.peer_identity(answering.getpeercert()),
         certificates.peer_identity(asking.getpeercert()),
     )
 
 
-def _step(step: Callable[[], object]) -> None:
+def step(step: Callable[[], object]) -> None:
     with suppress(ssl.SSLWantReadError):
         step()

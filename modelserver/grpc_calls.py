@@ -21,7 +21,7 @@ from modelserver.logs import Log
 from modelserver.pb import inference_pb2 as pb
 from modelserver.telemetry import Telemetry
 
-SMOKE = "x-slipway-smoke"
+SMOKE, KEY = "x-slipway-smoke", "x-slipway-key"
 _OURS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}
 
 
@@ -71,7 +71,8 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its
         deadline passed is cancelled in here, and was not answered."""
         started = time.perf_counter()
         telemetry = self._telemetry
-        smoke = any(key == SMOKE for key, _ in context.invocation_metadata())
+        metadata = dict(context.invocation_metadata())
+        smoke = SMOKE in metadata
         told, refused, code = b"", None, None
         telemetry.in_flight += 1
         try:
@@ -83,7 +84,8 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its
         if smoke:
             telemetry.smoked()
         else:
-            telemetry.answered(_outcome(refused), time.perf_counter() - started, code=code)
+            seconds, key = time.perf_counter() - started, metadata.get(KEY)
+            telemetry.answered(_outcome(refused), seconds, code=code, key=key)
         if refused:
             await context.abort(*refused)
         return told

@@ -11,13 +11,13 @@ from google.protobuf.message import DecodeError, Message
 
 from modelserver.errors import (
     Broken,
+    Forbidden,
     Invalid,
     ModelServerError,
     NotFound,
     TooLarge,
     TooSlow,
     Unavailable,
-    Unknown,
 )
 from modelserver.logs import Log
 
@@ -34,7 +34,7 @@ class NoMethod(NotFound):
 
 _STATUS: tuple[tuple[type[ModelServerError], grpc.StatusCode], ...] = (
     (Invalid, grpc.StatusCode.INVALID_ARGUMENT),
-    (Unknown, grpc.StatusCode.UNAUTHENTICATED),
+    (Forbidden, grpc.StatusCode.PERMISSION_DENIED),
     (NoMethod, grpc.StatusCode.UNIMPLEMENTED),
     (NotFound, grpc.StatusCode.NOT_FOUND),
     (TooSlow, grpc.StatusCode.DEADLINE_EXCEEDED),
@@ -86,13 +86,13 @@ class Intake:
             wait.reschedule(asyncio.get_running_loop().time())
 
     def require_peer(self, context: Context) -> None:
-        """Raises Unknown. The handshake has verified the certificate; this is about its name."""
+        """Raises Forbidden. The handshake has verified the certificate; this is about its name."""
         if self._admits is None:
             return
         uris = context.auth_context().get("peer_uri", ())
         name = uris[0].decode("utf-8", "replace") if len(uris) == 1 else None
         if not self._admits(name):
-            raise Unknown("peer:unknown", "This certificate opens nothing here.")
+            raise Forbidden("peer:forbidden", "This certificate opens nothing here.")
 
     async def message(self, kind: type[Message], context: Context) -> Any:
         """The one message of a call. Raises Invalid, TooSlow or Unavailable."""

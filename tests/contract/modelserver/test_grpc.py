@@ -288,6 +288,16 @@ def test_smoke_inferences_are_counted_apart(grpc_server: Served) -> None:
     assert (latency.total.count, latency.inference.count, latency.queue.count) == (1, 1, 1)
 
 
+def test_requests_are_counted_by_the_key_that_the_gateway_has_verified(
+    grpc_server: Served,
+) -> None:
+    metadata = (("x-slipway-key", "key_01JD0000000000000000000001"),)
+    grpc_server.send(INFER, body(typed()), metadata=metadata)
+    refusal(lambda: grpc_server.send(INFER, body(typed(model_name="x")), metadata=metadata))
+    grpc_server.ask("ModelInfer", **typed())
+    assert grpc_server.report().counts.keys == {"key_01JD0000000000000000000001": 2}
+
+
 class Trickle:
     """A stream of messages from which none comes until `end`."""
 

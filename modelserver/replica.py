@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,7 +143,7 @@ class Replica:
     def _load(self, reserved: socket.socket | None) -> None:
         try:
             serving = self._serving()
-            self._soon(self._serve, serving, _GRPC_MISSING if reserved else "")
+            self._done(self._serve(serving, _GRPC_MISSING if reserved else ""))
             if reserved is not None:
                 self._open_grpc(reserved)
         except ManifestRefused as problem:
@@ -201,16 +201,20 @@ class Replica:
             tls=self._identity.current if self._identity else None,
         )
         host, port = reserved.getsockname()[:2]
-        asyncio.run_coroutine_threadsafe(server.start(host, port), self._loop).result()
+        self._done(server.start(host, port))
         reserved.close()
         self._grpc = server
+
+    def _done(self, work: Coroutine[None, None, object]) -> None:
+        """Has the event loop do it, and waits."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _soon(self, callback: Callable[..., None], *arguments: object) -> None:
         self._loop.call_soon_threadsafe(callback, *arguments)
 
     # --- on the event loop -----------------------------------------------------------------------
 
-    def _serve(self, serving: Serving, missing: str) -> None:
+    async def _serve(self, serving: Serving, missing: str) -> None:
         """Who asks is answered; but it is not ready as long as something is missing."""
         self._plane.serve(serving)
         self._plane.not_yet(missing)

@@ -99,6 +99,7 @@ def spawn(
     *,
     drain_wait: float = 0.2,
     replica: str = REPLICA,
+    grpc: bool = False,
 ) -> tuple[subprocess.Popen[bytes], Path, Path]:
     """Starts the program and hands it its manifest; returns it, its announce file and its log."""
     announce, log = folder / "announce.json", folder / "replica.log"
@@ -110,6 +111,7 @@ def spawn(
         *("--bind", "127.0.0.1:0"),
         *("--announce", str(announce)),
         *("--drain-wait", str(drain_wait)),
+        *(("--grpc-bind", "127.0.0.1:0") if grpc else ()),
     ]
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -135,12 +137,18 @@ def running(
     *,
     drain_wait: float = 0.2,
     wait_ready: bool = True,
+    grpc: bool = False,
     **changes: Any,
 ) -> Iterator[Replica]:
     """A replica that has announced itself and, unless told otherwise, is ready."""
     blob = manifests.sign(manifest_for(artifact, **changes), KEY)
     process, announce, log = spawn(
-        folder, blob, artifact, drain_wait=drain_wait, replica=changes.get("replica", REPLICA)
+        folder,
+        blob,
+        artifact,
+        drain_wait=drain_wait,
+        replica=changes.get("replica", REPLICA),
+        grpc=grpc,
     )
     try:
         eventually(lambda: _announced(announce, process.pid) or process.poll() is not None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.urls import reverse
 
 
@@ -11,3 +13,7 @@ def endpoint_url(environment: str, name: str) -> str:
 
 def model_url(name: str) -> str:
     return reverse("model", args=[name])
+
+
+def keys_url(environment: str, endpoint: str) -> str:
+    return f"{reverse('keys')}?{urlencode({'environment': environment, 'endpoint': endpoint})}"

@@ -148,6 +148,48 @@ class RolloutCard:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyUseCard:
+    """What a key has used of one endpoint today. `share` is per cent of its limit."""
+
+    endpoint: str
+    used: str
+    share: int
+    exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCard:
+    id: str
+    name: str
+    url: str
+    environment: str
+    badge: Badge
+    in_force: bool
+    usage: Sequence[KeyUseCard]
+    other_endpoints: int
+    requests_per_minute: int | None
+    acknowledged: bool
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    rotated_to: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class DoorCard:
+    """Who may ask an endpoint. `keys` are those in force, each with what it has used here today;
+    `action` opens the endpoint to everybody, or asks for keys again."""
+
+    is_open: bool
+    action: ActionCard
+    keys_url: str
+    issue_command: str
+    keys: Sequence[tuple[KeyCard, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointCard:
     id: str
     topic: str
@@ -166,4 +208,5 @@ class EndpointCard:
     rollout: RolloutCard | None
     replicas: Sequence[ReplicaRow]
     timeline: Sequence[TimelineRow]
+    door: DoorCard
     trouble: Trouble | None = None

@@ -8,6 +8,7 @@ from math import sin
 from core import clock
 from frontend.cards import (
     ActionCard,
+    DoorCard,
     EndpointCard,
     Evidence,
     Figures,
@@ -101,6 +102,7 @@ def endpoint() -> EndpointCard:
         rollout=_rollout(),
         replicas=_replicas(),
         timeline=_timeline(),
+        door=_door(),
     )
 
 
@@ -139,6 +141,11 @@ def fleet_rows() -> list[FleetRow]:
             since=now - timedelta(hours=3),
         ),
     ]
+
+
+def _door() -> DoorCard:
+    close = ActionCard("close", "Ask for keys again", "lock", "#", effect="Keys are asked for.")
+    return DoorCard(is_open=True, action=close, keys_url="#", issue_command="slipway keys issue")
 
 
 def _rollout() -> RolloutCard:

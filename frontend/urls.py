@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from frontend.views import audit, endpoint, fleet, registry, settings, styleguide, theme
+from frontend.views import audit, endpoint, fleet, keys, registry, settings, styleguide, theme
 
 _ENDPOINT = "endpoints/<str:environment>/<str:name>"
 _MODEL = "models/<str:name>"
 _ROLLOUT = "rollouts/<str:rollout_id>"
+_KEY = "keys/<str:key_id>"
 
 urlpatterns = [
     path("", fleet.whole, name="fleet"),
     path(_ENDPOINT, endpoint.whole, name="endpoint"),
     path("models", registry.listed, name="models"),
     path(_MODEL, registry.one, name="model"),
+    path("keys", keys.listed, name="keys"),
+    path(_KEY, keys.one, name="key"),
     path("audit", audit.listed, name="audit"),
     path("settings/environments", settings.environments, name="environments"),
     path("settings/tokens", settings.tokens, name="tokens"),
@@ -26,6 +29,12 @@ urlpatterns = [
     path(f"{_ROLLOUT}/resume", endpoint.resume, name="rollout-resume"),
     path(f"{_ROLLOUT}/abort", endpoint.abort, name="rollout-abort"),
     path(f"{_ENDPOINT}/rollback", endpoint.roll_back, name="rollback"),
+    path(f"{_ENDPOINT}/open", endpoint.open_to_all, name="endpoint-open"),
+    path(f"{_ENDPOINT}/close", endpoint.require_keys, name="endpoint-close"),
+    path("keys/new/issue", keys.issue, name="key-issue"),
+    path(f"{_KEY}/edit", keys.edit, name="key-edit"),
+    path(f"{_KEY}/rotate", keys.rotate, name="key-rotate"),
+    path(f"{_KEY}/revoke", keys.revoke, name="key-revoke"),
     path("models/new/create", registry.create, name="model-create"),
     path(f"{_MODEL}/versions", registry.upload, name="model-upload"),
     path(f"{_MODEL}/aliases", registry.move_alias, name="model-alias"),

@@ -37,8 +37,10 @@ _TONES = {
     "ok": ("Answers", "ok", "circle-check"),
     "silent": ("Silent", "warn", "triangle-alert"),
     "unknown": ("Not seen yet", "idle", "circle-dashed"),
-    # tokens
+    # tokens and keys
     "active": ("Active", "ok", "circle-check"),
+    "expiring": ("Expires soon", "warn", "clock"),
+    "exhausted": ("Used up today", "warn", "triangle-alert"),
     "expired": ("Expired", "idle", "clock"),
     "revoked": ("Revoked", "idle", "circle-x"),
 }

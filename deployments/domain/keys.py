@@ -29,6 +29,9 @@ class KeyState(StrEnum):
     REVOKED = "revoked"
 
 
+IN_FORCE = (KeyState.ACTIVE, KeyState.EXPIRING, KeyState.EXHAUSTED)
+
+
 def is_used_up(used: int, requests_per_day: int | None) -> bool:
     return requests_per_day is not None and used >= requests_per_day
 

@@ -264,7 +264,8 @@ class EventRow:
 @dataclass(frozen=True, slots=True)
 class EndpointCard:
     """`state` is the badge word: of the rollout that moves, otherwise serving, degraded, down or
-    empty. `cannot_roll_back` is empty, or says why this actor cannot now."""
+    empty. `cannot_roll_back` is empty, or says why this actor cannot now; `cannot_declare` the same
+    of opening it to everybody, or of asking for keys again when it is open."""
 
     id: str
     name: str
@@ -282,6 +283,7 @@ class EndpointCard:
     active_rollout: RolloutCard | None
     latest_rollout: RolloutCard | None
     cannot_roll_back: str
+    cannot_declare: str
     revision: int
     created_at: datetime
 

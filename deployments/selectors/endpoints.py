@@ -116,6 +116,7 @@ def endpoint_card(actor: Actor, row: Endpoint) -> EndpointCard:
         active_rollout=active,
         latest_rollout=rollouts.rollout_card(actor, latest[0]) if latest else None,
         cannot_roll_back=_cannot_roll_back(actor, row, unfinished),
+        cannot_declare=_cannot_declare(actor, row),
         revision=row.revision,
         created_at=row.created_at,
     )
@@ -227,6 +228,11 @@ def _url(row: Endpoint) -> str:
     address = registered[0].address
     base = address if "://" in address else f"http://{address}"
     return f"{base}/v2/models/{row.model.name}"
+
+
+def _cannot_declare(actor: Actor, row: Endpoint) -> str:
+    action = "endpoint.close" if row.is_open else "endpoint.open"
+    return authorize.verdict(actor, action, subjects.of_endpoint(row)).reason
 
 
 def _cannot_roll_back(actor: Actor, row: Endpoint, unfinished: list[Rollout]) -> str:

@@ -25,8 +25,9 @@ from deployments.domain import routing
 from deployments.domain.keys import KeyState
 from deployments.domain.routing_inputs import Grant
 from deployments.models import Endpoint, EndpointKey, Gateway, KeyUsage, Publication
-from deployments.selectors import gate
+from deployments.selectors import gate, subjects
 from deployments.selectors.cards import KeyRow, KeyUse
+from governance import authorize
 from governance.domain.access import Actor
 
 
@@ -88,6 +89,16 @@ def key_rows(
     )
 
 
+def in_force(actor: Actor, endpoint_id: str, *, most: int = 50) -> list[KeyRow]:
+    """The newest keys with which clients may ask this endpoint now.
+
+    Raises:
+        NotFound: the endpoint.
+    """
+    found = key_rows(actor, endpoint=endpoint_id, states=rules.IN_FORCE)
+    return rows(list(found.order_by("-created_at", "-pk")[:most]))
+
+
 def rows(keys: Sequence[EndpointKey]) -> list[KeyRow]:
     """`keys` come from `key_rows`. Three queries, however many there are."""
     used = _used_today([key.pk for key in keys])
@@ -99,6 +110,37 @@ def row(actor: Actor, key_id: str) -> KeyRow:
     """Raises NotFound."""
     key = gate.key_for(actor, key_id)
     return rows([key_rows(actor).get(pk=key.pk)])[0]
+
+
+def issuable(actor: Actor, environment: str) -> list[str]:
+    """The names of the endpoints there for which the actor may issue keys."""
+    found = gate.endpoints(actor, "key.issue").filter(environment__name=environment)
+    return list(found.order_by("model__name").values_list("model__name", flat=True))
+
+
+def cannot_issue(actor: Actor, environment: str) -> str:
+    """Why there are none of these."""
+    seen = gate.endpoints(actor).filter(environment__name=environment)
+    endpoint = seen.select_related("model").first()
+    if endpoint is None:
+        return "There is no endpoint here yet that a key could be for; roll out a version first."
+    return authorize.verdict(actor, "key.issue", subjects.of_endpoint(endpoint)).reason
+
+
+def cannot_change(actor: Actor, key_id: str) -> dict[str, str]:
+    """Why the actor may not edit, rotate or revoke it; empty sentences where they may.
+
+    Raises:
+        NotFound.
+    """
+    key = gate.key_for(actor, key_id)
+    reached = [subjects.of_endpoint(each) for each in key.endpoints.select_related("model")]
+
+    def reason(action: str) -> str:
+        verdicts = (authorize.verdict(actor, action, subject) for subject in reached)
+        return next((verdict.reason for verdict in verdicts if not verdict), "")
+
+    return {verb: reason(f"key.{verb}") for verb in ("edit", "rotate", "revoke")}
 
 
 def _row(key: EndpointKey, used: dict[tuple[str, str], int], *, acknowledged: bool) -> KeyRow:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from deployments.selectors.cards import EndpointCard as Card
+from deployments.selectors.cards import KeyRow
 from deployments.selectors.cards import ReplicaRow as Copy
 from deployments.selectors.cards import RolloutCard as Rollout
 from frontend import topics
@@ -23,7 +24,7 @@ from frontend.cards import (
     Trouble,
 )
 from frontend.charts import ink
-from frontend.presenters import actions, evidence
+from frontend.presenters import actions, evidence, keys
 from frontend.words import badge_of, duration_words, step_icon
 from monitoring.domain.series import Totals
 
@@ -31,8 +32,15 @@ MOVING = frozenset({"pending", "provisioning", "stepping"})
 _LONGEST_SAMPLE = 1500
 
 
-def endpoint(card: Card, history: Sequence[Rollout], back: set[str], now: Totals) -> EndpointCard:
-    """`history` is newest first, `back` the releases that one can go back to."""
+def endpoint(
+    card: Card,
+    history: Sequence[Rollout],
+    back: set[str],
+    now: Totals,
+    in_force: Sequence[KeyRow] = (),
+) -> EndpointCard:
+    """`history` is newest first, `back` the releases that one can go back to, `in_force` the keys
+    with which clients may ask."""
     moving = card.active_rollout
     reachable = _reachable(card, back)
     return EndpointCard(
@@ -54,16 +62,19 @@ def endpoint(card: Card, history: Sequence[Rollout], back: set[str], now: Totals
         rollout=_rollout(moving) if moving else None,
         replicas=[_replica(copy) for copy in card.replica_list],
         timeline=[_timeline_row(card, each, reachable) for each in history],
+        door=keys.door(card, in_force),
     )
 
 
 def curl(card: Card, sample: Mapping[str, Any] | None) -> str:
-    """A prediction with the sample that intake ran, as one line that works as it stands."""
+    """A prediction with the sample that intake ran, as one line that works as it stands, once there
+    is a key in the variable."""
     url = f"{card.url or 'http://GATEWAY/v2/models/' + card.name}/infer"
     body = json.dumps({"inputs": sample["inputs"]} if sample else {}, separators=(",", ":"))
     if sample is None or len(body) > _LONGEST_SAMPLE:
         body = "@request.json"
-    return f"curl -sS {url} -H content-type:application/json -d {shlex.quote(body)}"
+    key = "" if card.is_open else ' -H "Authorization: Bearer $SLIPWAY_ENDPOINT_KEY"'
+    return f"curl -sS {url}{key} -H content-type:application/json -d {shlex.quote(body)}"
 
 
 def trouble(card: Card) -> Trouble | None:

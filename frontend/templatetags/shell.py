@@ -26,11 +26,12 @@ class NavItem:
 _MAIN = (
     ("Fleet", "layers", "f", "fleet", ("fleet", "endpoint")),
     ("Models", "boxes", "m", "models", ("models", "model")),
+    ("Keys", "key", "k", "keys", ("keys", "key", "key-issue", "key-edit", "key-rotate")),
     ("Audit", "scroll-text", "a", "audit", ("audit",)),
 )
 _SETTINGS = (
     ("Environments", "server", "e", "environments", ("environments",)),
-    ("API tokens", "key", "t", "tokens", ("tokens",)),
+    ("API tokens", "terminal", "t", "tokens", ("tokens",)),
     ("Account", "user", "u", "account", ("account",)),
 )
 

@@ -11,8 +11,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from core import ids
 from core.errors import Invalid, NotFound
-from deployments.selectors import endpoints, registry, rollouts
+from deployments.selectors import endpoints, keys, registry, rollouts
 from deployments.selectors.cards import EndpointCard as Card
+from deployments.services import endpoints as doors
 from deployments.services import rollouts as services
 from frontend import charts
 from frontend.addresses import endpoint_url
@@ -38,7 +39,7 @@ _VERBS: dict[str, tuple[str, Callable[..., Any], str]] = {
 def whole(request: HttpRequest, environment: str, name: str) -> HttpResponse:
     actor = actor_of(request)
     card = _card(actor, environment, name)
-    context = _context(actor, card)
+    context = _context(actor, card, with_keys=True)
     context["curl"] = presenter.curl(card, _sample(actor, card))
     context["summary"] = traffic(actor, card.id, _CHART_SECONDS).summary
     return show(request, "frontend/pages/endpoint.html", context)
@@ -46,12 +47,16 @@ def whole(request: HttpRequest, environment: str, name: str) -> HttpResponse:
 
 @page("endpoint.read")
 def head(request: HttpRequest, environment: str, name: str) -> HttpResponse:
-    return _region(request, environment, name, "frontend/partials/endpoint_head.html")
+    actor = actor_of(request)
+    context = _context(actor, _card(actor, environment, name))
+    return show(request, "frontend/partials/endpoint_head.html", context)
 
 
 @page("endpoint.read")
 def body(request: HttpRequest, environment: str, name: str) -> HttpResponse:
-    return _region(request, environment, name, "frontend/partials/endpoint_body.html")
+    actor = actor_of(request)
+    context = _context(actor, _card(actor, environment, name), with_keys=True)
+    return show(request, "frontend/partials/endpoint_body.html", context)
 
 
 @page("endpoint.read")
@@ -115,6 +120,22 @@ def roll_back(request: HttpRequest, environment: str, name: str) -> HttpResponse
     return _acted(request, environment, name, "Rolling back.")
 
 
+@page("endpoint.open", "POST")
+def open_to_all(request: HttpRequest, environment: str, name: str) -> HttpResponse:
+    actor = actor_of(request)
+    card = _card(actor, environment, name)
+    doors.open_to_all(actor=actor, endpoint_id=card.id, reason=_reason(request))
+    return _acted(request, environment, name, "The endpoint is open to everybody.")
+
+
+@page("endpoint.close", "POST")
+def require_keys(request: HttpRequest, environment: str, name: str) -> HttpResponse:
+    actor = actor_of(request)
+    card = _card(actor, environment, name)
+    doors.require_keys(actor=actor, endpoint_id=card.id, reason=_reason(request))
+    return _acted(request, environment, name, "Clients need a key again.")
+
+
 def _acted(request: HttpRequest, environment: str, name: str, sentence: str) -> HttpResponse:
     """The new head of the page, with what was done said in the page's live region."""
     if not is_partial(request):
@@ -125,16 +146,12 @@ def _acted(request: HttpRequest, environment: str, name: str, sentence: str) -> 
     return show(request, "frontend/partials/endpoint_head.html", context)
 
 
-def _region(request: HttpRequest, environment: str, name: str, template: str) -> HttpResponse:
-    actor = actor_of(request)
-    return show(request, template, _context(actor, _card(actor, environment, name)))
-
-
-def _context(actor: Actor, card: Card) -> dict[str, Any]:
+def _context(actor: Actor, card: Card, *, with_keys: bool = False) -> dict[str, Any]:
     history = rollouts.of_endpoint(actor, card.id)
     back = {release.id for release in endpoints.rollback_targets(actor, card.id)}
     now = traffic(actor, card.id, _NOW_SECONDS).totals
-    return {"endpoint": presenter.endpoint(card, history, back, now)}
+    in_force = keys.in_force(actor, card.id) if with_keys else []
+    return {"endpoint": presenter.endpoint(card, history, back, now, in_force)}
 
 
 def _card(actor: Actor, environment: str, name: str) -> Card:

@@ -15,6 +15,7 @@ PAGES = (
     ENDPOINT,
     "/models",
     "/models/tumour",
+    "/keys",
     "/settings/environments",
     "/settings/tokens",
     "/settings/account",

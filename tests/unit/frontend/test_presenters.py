@@ -70,6 +70,8 @@ def card(name: str = "tumour", **fields: Any) -> EndpointCard:
         replica_list=(),
         active_rollout=None,
         latest_rollout=None,
+        is_open=False,
+        cannot_declare="",
         cannot_roll_back="There is no earlier release to go back to.",
         revision=1,
         created_at=NOW,
@@ -192,6 +194,12 @@ def test_the_curl_line_carries_the_sample_that_intake_ran() -> None:
     line = endpoint.curl(card(), sample)
     assert line.startswith("curl -sS http://gateway/v2/models/tumour/infer -H ")
     assert '\'{"inputs":[{' in line
+
+
+def test_the_curl_line_sends_a_key_unless_the_endpoint_is_open() -> None:
+    header = '-H "Authorization: Bearer $SLIPWAY_ENDPOINT_KEY"'
+    assert header in endpoint.curl(card(), None)
+    assert header not in endpoint.curl(card(is_open=True), None)
 
 
 def test_a_sample_too_large_for_a_line_is_a_file() -> None:

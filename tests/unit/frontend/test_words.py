@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.domain.keys import KeyState
 from deployments.domain.phrases import Badge
 from deployments.domain.progress import StepState
 from frontend.sparkline import HEIGHT, WIDTH, sparkline
@@ -15,7 +16,7 @@ from frontend.words import ago_words, badge_of, duration_words, step_icon
 SCRIPT = Path(__file__).parents[3] / "frontend" / "static" / "frontend" / "js" / "times.js"
 
 
-@pytest.mark.parametrize("state", [*Badge, "serving", "degraded", "down", "empty"])
+@pytest.mark.parametrize("state", [*Badge, "serving", "degraded", "down", "empty", *KeyState])
 def test_every_state_that_the_engine_knows_has_a_word_a_tone_and_an_icon(state: str) -> None:
     badge = badge_of(str(state))
     assert badge.word

@@ -10,7 +10,7 @@ PACKAGES := controlplane core governance deployments monitoring frontend modelse
 RUNTIME := $(VENV)/.ready-runtime
 DEV := $(VENV)/.ready-dev
 
-.PHONY: help setup setup-dev demo up down status base-image test test-unit test-app test-contract \
+.PHONY: help setup setup-dev demo up down status base-image images test test-unit test-app test-contract \
 	test-integration test-e2e check fix services services-stop bench faults protocol
 
 help: ## show this list
@@ -45,7 +45,10 @@ status: $(RUNTIME) ## which of Slipway's programs run
 	@exec $(RUN) -m controlplane.supervisor status
 
 base-image: $(RUNTIME) ## make the image that versions are built on, of Debian packages (root; or BASE_IMAGE=…)
-	@exec $(RUN) scripts/base_image.py $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
+	@exec $(RUN) -m scripts.images modelserver $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
+
+images: $(RUNTIME) ## make the images of docker-compose.yml: control plane and gateway (BASE_IMAGE=…, ENVOY_IMAGE=…)
+	@exec $(RUN) -m scripts.images controlplane $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) $(if $(ENVOY_IMAGE),--envoy $(ENVOY_IMAGE))
 
 # --- tests -------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cli import Client, SlipwayError
-from cli.config import Session, save
+from cli.config import Session, keep_key, save
 from demo import telling
 from demo.programs import Slipway, StoryBroke
 from demo.story import ENVIRONMENT, MODEL, Story
@@ -79,9 +79,12 @@ def _run(slipway: Slipway, home: Path, *, check: bool) -> bool:
 def _lines(story: Story, web_url: str, token: str) -> tuple[str, str]:
     """A `curl` and a `slipway` that work as printed, from this folder."""
     config = story.home / "slipway.json"
-    save(Session(web_url, token), {"SLIPWAY_CONFIG": str(config)})
+    session, environ = Session(web_url, token), {"SLIPWAY_CONFIG": str(config)}
+    save(session, environ)
+    keep_key(session, ENVIRONMENT, [MODEL], story.key_file.read_text(), environ)
     row = shlex.quote(_short(story.row_file))
-    curl = f"curl -sS {story.infer_url} -H content-type:application/json -d @{row}"
+    key = shlex.quote(f"@{_short(story.key_header_file)}")
+    curl = f"curl -sS {story.infer_url} -H {key} -H content-type:application/json -d @{row}"
     program = shlex.quote(_short(Path(sys.executable).with_name("slipway")))
     slipway = (
         f"SLIPWAY_CONFIG={shlex.quote(_short(config))} {program} status {MODEL} -e {ENVIRONMENT}"

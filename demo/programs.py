@@ -108,8 +108,9 @@ class Slipway(Talking):
 class Traffic(Talking):
     """Predictions at a steady rate; see `demo.traffic`."""
 
-    def __init__(self, url: str, rows: Path, errors: Path, *, rate: int = 50) -> None:
-        super().__init__(["demo.traffic", url, str(rows), "--rate", str(rate)], {}, errors)
+    def __init__(self, url: str, rows: Path, key: Path, errors: Path, *, rate: int = 50) -> None:
+        words = ["demo.traffic", url, str(rows), str(key), "--rate", str(rate)]
+        super().__init__(words, {}, errors)
         self._last: Event = {"sent": 0, "ok": 0, "failed": 0, "versions": {}, "failures": {}}
 
     def now(self) -> Event:

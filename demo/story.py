@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ class Story:
         """Raises StoryBroke, or the SDK's errors, at the first step that does not hold."""
         self._register()
         self._first_release()
+        self._key()
         self._start_traffic()
         self._second_takes_over()
         self._third_is_refused()
@@ -62,11 +64,25 @@ class Story:
         require(rollout.succeeded, f"version 1 was not rolled out: {rollout.sentence}")
         telling.done(f"version 1 serves at {self.infer_url}")
 
+    def _key(self) -> None:
+        telling.chapter("A client gets a key, and may ask")
+        key = self.slipway.issue_key("demo traffic", MODEL, environment=ENVIRONMENT)
+        began = time.monotonic()
+        self.slipway.wait_for_key(key.id)
+        took = 1000 * (time.monotonic() - began)
+        for file, text in (
+            (self.key_file, key.text),
+            (self.key_header_file, f"authorization: Bearer {key.text}"),
+        ):
+            write_private(file, text)
+        telling.done(f"{key.id}, known to every gateway {took:.0f} ms later")
+
     def _start_traffic(self) -> None:
         telling.chapter("50 predictions a second of real rows, counted by a client of its own")
         rows = MODELS / "rows.json"
         self._write_one_row(rows)
-        self.traffic = Traffic(self.infer_url, rows, self.home / "traffic.log")
+        log = self.home / "traffic.log"
+        self.traffic = Traffic(self.infer_url, rows, self.key_file, log)
         self._only("1", within=15.0)
         time.sleep(_STEADY_SECONDS)
         now = self._traffic().now()
@@ -152,6 +168,22 @@ class Story:
     @property
     def row_file(self) -> Path:
         return self.home / "row.json"
+
+    @property
+    def key_file(self) -> Path:
+        return self.home / "endpoint-key"
+
+    @property
+    def key_header_file(self) -> Path:
+        """The key as curl reads headers from a file, so that no command line shows it."""
+        return self.home / "endpoint-key.header"
+
+
+def write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
 
 
 def require(holds: bool, otherwise: str) -> None:

@@ -1,6 +1,6 @@
 """An independent client that sends predictions at a fixed rate and counts every attempt.
 
-    python -m demo.traffic URL ROWS --rate 50
+    python -m demo.traffic URL ROWS KEY --rate 50
 
 Its own process: what it counts does not depend on who tells the story. It sends on schedule,
 whether earlier answers have come or not, retries nothing, and says how it stands twice a second,
@@ -93,10 +93,12 @@ async def attempt(client: httpx.AsyncClient, url: str, body: bytes, tally: Tally
         tally.failed(type(problem).__name__)
 
 
-async def send(url: str, rows: list[list[float]], rate: float, over: threading.Event) -> Tally:
+async def send(
+    url: str, rows: list[list[float]], key: str, rate: float, over: threading.Event
+) -> Tally:
     tally, flying = Tally(), set[asyncio.Task[None]]()
     bodies = itertools.cycle([body_of(row) for row in rows])
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
     async with httpx.AsyncClient(
         headers=headers, timeout=_TIMEOUT, limits=limits, trust_env=False
@@ -124,6 +126,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo.traffic", description=__doc__)
     parser.add_argument("url")
     parser.add_argument("rows", type=Path)
+    parser.add_argument("key", type=Path, help="a file that holds an endpoint key")
     parser.add_argument("--rate", type=float, default=50.0)
     told = parser.parse_args()
     rows = json.loads(told.rows.read_text())["rows"]
@@ -135,7 +138,8 @@ def main() -> int:
         over.set()
 
     threading.Thread(target=until_eof, daemon=True).start()
-    say(asyncio.run(send(told.url, rows, told.rate, over)))
+    key = told.key.read_text().strip()
+    say(asyncio.run(send(told.url, rows, key, told.rate, over)))
     return 0
 
 

@@ -96,7 +96,7 @@ def _switches(stack: Stack) -> tuple[Tally, list[Span]]:
     wanted = 3 - (stack.endpoint().stable_version or 0)
     stack.until(stack.deploy(wanted), acknowledged_switch, what="both are warm")
     during: list[Span] = []
-    with load(stack.infer_url, connections=CONNECTIONS, pace=0.0) as tally:
+    with load(stack.infer_url, stack.key_file, connections=CONNECTIONS, pace=0.0) as tally:
         time.sleep(STEADY)
         for _ in range(SWITCHES):
             wanted = 3 - wanted

@@ -52,7 +52,7 @@ def traffic(stack: Stack) -> Iterator[None]:
     over = threading.Event()
 
     def send() -> None:
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(headers=stack.key_header, trust_env=False) as client:
             while not over.wait(0.02):
                 client.post(stack.infer_url, json=body).raise_for_status()
 

@@ -19,6 +19,7 @@ PAGES = (
     ENDPOINT,
     "/models",
     "/models/tumour",
+    "/keys",
     "/audit",
     "/settings/environments",
     "/settings/tokens",

@@ -1,6 +1,6 @@
 """A client of its own that holds connections open, sends without pause and counts every attempt.
 
-    python -m tests.integration.load URL ROWS --connections 16
+    python -m tests.integration.load URL ROWS KEY --connections 16
 
 It shares no code with what it measures: HTTP/1.1 over plain sockets, nothing repeated, nothing
 forgiven. An attempt is counted before it begins; whatever becomes of it (an answer, a refused or
@@ -39,11 +39,13 @@ class Target:
     host: str
     port: int
     path: str
+    key: str
     bodies: tuple[bytes, ...]
 
     def request(self, body: bytes) -> bytes:
         head = (
             f"POST {self.path} HTTP/1.1\r\nhost: {self.host}:{self.port}\r\n"
+            f"authorization: Bearer {self.key}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
@@ -143,7 +145,7 @@ async def send(target: Target, count: Count, *, connections: int, pace: float) -
     await asyncio.gather(*(_keep_sending(line, bodies, count, pace) for line in lines))
 
 
-def target_of(url: str, rows: Path) -> Target:
+def target_of(url: str, rows: Path, key: str) -> Target:
     parts = urlsplit(url)
     if parts.hostname not in _LOOPBACK or parts.port is None:
         raise SystemExit(f"{url} is not on this machine")
@@ -153,13 +155,14 @@ def target_of(url: str, rows: Path) -> Target:
         ).encode()
         for row in json.loads(rows.read_text())["rows"]
     )
-    return Target(parts.hostname, parts.port, parts.path, bodies)
+    return Target(parts.hostname, parts.port, parts.path, key, bodies)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.integration.load", description=__doc__)
     parser.add_argument("url")
     parser.add_argument("rows", type=Path)
+    parser.add_argument("key", type=Path, help="a file that holds an endpoint key")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--pace", type=float, default=0.0, help="seconds of rest per connection")
     parser.add_argument("--seconds", type=float, default=120.0)
@@ -174,7 +177,7 @@ def main() -> int:
 
     threading.Thread(target=until_eof, daemon=True).start()
     count = Count(told.most, time.monotonic() + told.seconds, over)
-    target = target_of(told.url, told.rows)
+    target = target_of(told.url, told.rows, told.key.read_text().strip())
     asyncio.run(send(target, count, connections=told.connections, pace=told.pace))
     json.dump({"attempted": count.attempted, "outcomes": count.outcomes}, sys.stdout)
     return 0

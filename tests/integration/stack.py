@@ -123,11 +123,25 @@ class Stack(RunningSlipway):
     def endpoint(self) -> Endpoint:
         return self.slipway.endpoint(MODEL, ENVIRONMENT)
 
+    @property
+    def key_file(self) -> Path:
+        """Holds a key for the endpoint, once there is an endpoint; see `deploy`."""
+        return self.home / "endpoint-key"
+
+    @property
+    def key_header(self) -> dict[str, str]:
+        """What a client sends to be let in."""
+        return {"authorization": f"Bearer {self.key_file.read_text()}"}
+
     def deploy(self, version: int, *, bake: float | None = None, replicas: int = 1) -> Rollout:
         strategy = {"kind": "blue-green", "bake_seconds": bake or 0}
-        return self.slipway.deploy(
+        rollout = self.slipway.deploy(
             MODEL, version, environment=ENVIRONMENT, replicas=replicas, strategy=strategy
         )
+        if not self.key_file.exists():
+            key = self.slipway.issue_key("tests", MODEL, environment=ENVIRONMENT)
+            self.key_file.write_text(key.text)
+        return rollout
 
     def until(
         self,
@@ -186,7 +200,9 @@ class Stack(RunningSlipway):
     def answering_version(self) -> str:
         row = json.loads((MODELS / "rows.json").read_text())["rows"][0]
         tensor = {"name": "X", "datatype": "FP32", "shape": [1, len(row)], "data": row}
-        answer = httpx.post(self.infer_url, json={"inputs": [tensor]}, trust_env=False)
+        answer = httpx.post(
+            self.infer_url, json={"inputs": [tensor]}, headers=self.key_header, trust_env=False
+        )
         assert answer.status_code == 200, answer.text
         return answer.headers["x-model-version"]
 

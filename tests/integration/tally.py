@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 from tests.running import ROOT
 
@@ -80,13 +81,14 @@ def p99(attempts: list[Attempt]) -> float:
 @contextmanager
 def load(
     url: str,
+    key_file: Path,
     *,
     connections: int = 4,
     pace: float = 0.02,
     seconds: float = 240.0,
 ) -> Iterator[Tally]:
     """Sends while the block runs; the tally is filled when it has ended."""
-    command = [sys.executable, "-m", "tests.integration.load", url, str(ROWS)]
+    command = [sys.executable, "-m", "tests.integration.load", url, str(ROWS), str(key_file)]
     options = ["--connections", connections, "--pace", pace, "--seconds", seconds]
     client = subprocess.Popen(
         [*command, *map(str, options)],
@@ -111,8 +113,8 @@ def load(
 
 
 @contextmanager
-def load_that_must_not_notice(url: str, *, connections: int = 4) -> Iterator[Tally]:
+def load_that_must_not_notice(url: str, key_file: Path, *, connections: int = 4) -> Iterator[Tally]:
     """Serving never stops: every attempt made inside is answered with 200."""
-    with load(url, connections=connections) as tally:
+    with load(url, key_file, connections=connections) as tally:
         yield tally
     tally.require_all_answered()

@@ -24,6 +24,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self.reached = 0
+        self.keys: set[str] = set()
         self.answer: Answer = ok("1")
         gateway = self
 
@@ -33,6 +34,7 @@ class Gateway:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["content-length"]))
                 gateway.reached += 1
+                gateway.keys.add(self.headers["authorization"])
                 gateway.answer(self)
 
             def log_message(self, *_: Any) -> None:
@@ -85,7 +87,9 @@ def rows(tmp_path: Path) -> Path:
 
 
 def traffic_to(url: str, rows: Path) -> Traffic:
-    return Traffic(url, rows, rows.parent / "errors.log", rate=100)
+    key = rows.parent / "key"
+    key.write_text("head.claims.signature\n")
+    return Traffic(url, rows, key, rows.parent / "errors.log", rate=100)
 
 
 def test_what_it_sent_is_what_arrived_and_what_was_answered(gateway: Gateway, rows: Path) -> None:
@@ -94,6 +98,7 @@ def test_what_it_sent_is_what_arrived_and_what_was_answered(gateway: Gateway, ro
     total = traffic.total()
     assert total["sent"] == total["ok"] == gateway.reached
     assert (total["failed"], total["in_flight"]) == (0, 0)
+    assert gateway.keys == {"Bearer head.claims.signature"}
 
 
 def test_it_sends_on_schedule_and_no_faster(gateway: Gateway, rows: Path) -> None:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.needs("redis", "envoy"), pytest.mark.faults]
 def test_web_killed_during_a_rollout(stack: Stack) -> None:
     """While it is away nobody acknowledges anything, so the rollout waits for it."""
     _, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         rollout = stack.deploy(new)
         stack.until(rollout, lambda _: stack.replica_states(new) == ["starting"], what="a start")
         before = stack.kill("web")
@@ -27,7 +27,7 @@ def test_web_killed_during_a_rollout(stack: Stack) -> None:
 def test_redis_flushed_and_killed_during_a_rollout(stack: Stack) -> None:
     """Messages, locks of the broker and heartbeats are gone; the rows know what was going on."""
     _, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         rollout = stack.deploy(new, bake=stack.lasting.bake)
         stack.until(rollout, lambda _: stack.replica_states(new) == ["starting"], what="a start")
         with redis.Redis.from_url(stack.redis_url()) as store:
@@ -43,7 +43,7 @@ def test_redis_flushed_and_killed_during_a_rollout(stack: Stack) -> None:
 def test_the_collector_killed_while_replicas_start(stack: Stack) -> None:
     """Readiness is its news. The next one asks the replicas itself."""
     _, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         rollout = stack.deploy(new)
         stack.until(rollout, lambda _: stack.replica_states(new) == ["starting"], what="a start")
         before = stack.kill("collector")
@@ -55,7 +55,7 @@ def test_the_collector_killed_while_replicas_start(stack: Stack) -> None:
 
 def test_the_beat_killed_during_the_bake(stack: Stack) -> None:
     _, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         rollout = stack.deploy(new, bake=stack.lasting.bake)
         stack.until(rollout, lambda seen: seen.waiting == "timer", what="the bake")
         before = stack.kill("beat")

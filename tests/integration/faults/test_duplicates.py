@@ -32,7 +32,7 @@ MESSAGES = 60
 
 def test_two_workers_and_two_beats_end_a_rollout_once(stack: Stack) -> None:
     _, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url), ExitStack() as more:
+    with load_that_must_not_notice(stack.infer_url, stack.key_file), ExitStack() as more:
         aloud = ("--hostname", "second@%h", "--loglevel", "INFO")
         worker = more.enter_context(another(stack, "worker", aloud))
         schedule = str(stack.home / "run" / "second-schedule")
@@ -50,7 +50,7 @@ def test_two_workers_and_two_beats_end_a_rollout_once(stack: Stack) -> None:
 
 def test_the_same_message_many_times_changes_nothing(stack: Stack) -> None:
     _, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         rollout = stack.deploy(new, bake=stack.lasting.bake)
         row = rollout.id.partition("_")[2]
         sender = subprocess.Popen(

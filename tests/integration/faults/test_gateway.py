@@ -39,7 +39,7 @@ def require_failures_only_while_it_was_away(tally: Tally, killed_at: float, back
 def test_envoy_killed_during_a_rollout(stack: Stack) -> None:
     """Its launcher starts it again at once, and the rollout ends as if nothing had been."""
     _, new = stack.at_rest()
-    with load(stack.infer_url) as tally:
+    with load(stack.infer_url, stack.key_file) as tally:
         rollout = stack.deploy(new, bake=stack.lasting.bake)
         stack.until(rollout, lambda seen: seen.waiting == "timer", what="the bake")
         killed_at = kill(stack.envoy())
@@ -53,7 +53,7 @@ def test_envoy_killed_during_a_rollout(stack: Stack) -> None:
 
 def test_the_launcher_killed_takes_envoy_with_it_and_both_come_back(stack: Stack) -> None:
     version, _ = stack.at_rest()
-    with load(stack.infer_url) as tally:
+    with load(stack.infer_url, stack.key_file) as tally:
         envoy = stack.envoy()
         killed_at = time.time()
         before = stack.kill(GATEWAY)
@@ -70,7 +70,7 @@ def test_web_and_then_the_gateway_killed(stack: Stack) -> None:
     """It starts from the snapshot that the one before it had accepted, kept on its own disk."""
     version, new = stack.at_rest()
     eventually(lambda: snapshot_knows(stack, version), what="the snapshot is on disk")
-    with load(stack.infer_url) as tally:
+    with load(stack.infer_url, stack.key_file) as tally:
         with web_kept_away(stack):
             envoy = stack.envoy()
             killed_at = time.time()

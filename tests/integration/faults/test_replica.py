@@ -21,7 +21,7 @@ DYING = 0.1
 
 def test_a_replica_of_two_killed_under_load_fails_only_what_it_held(stack: Stack) -> None:
     version, _ = stack.at_rest(replicas=2)
-    with load(stack.infer_url, connections=CONNECTIONS, pace=0.005) as tally:
+    with load(stack.infer_url, stack.key_file, connections=CONNECTIONS, pace=0.005) as tally:
         time.sleep(1.0)  # a load, so that there is something in flight
         before = stack.replicas()
         name, victim = sorted(before.items())[0]
@@ -48,7 +48,7 @@ def test_a_replica_of_two_killed_under_load_fails_only_what_it_held(stack: Stack
 
 def test_the_only_replica_killed_is_replaced_without_anybody_asking(stack: Stack) -> None:
     version, _ = stack.at_rest()
-    with load(stack.infer_url) as tally:
+    with load(stack.infer_url, stack.key_file) as tally:
         ((name, victim),) = stack.replicas().items()
         killed_at = kill(victim)
         eventually(

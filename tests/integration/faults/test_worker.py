@@ -26,7 +26,7 @@ def kill_the_worker_and_let_it_end(stack: Stack, rollout: Rollout, version: int)
 
 def test_a_worker_killed_after_the_rollout_was_created(stack: Stack) -> None:
     old, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url) as tally:
+    with load_that_must_not_notice(stack.infer_url, stack.key_file) as tally:
         for process in stack.group("worker"):
             os.kill(process.pid, signal.SIGSTOP)  # so that it has done nothing yet
         rollout = stack.deploy(new)
@@ -38,7 +38,7 @@ def test_a_worker_killed_after_the_rollout_was_created(stack: Stack) -> None:
 
 def test_a_worker_killed_while_replicas_start(stack: Stack) -> None:
     _, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         rollout = stack.deploy(new)
         stack.until(rollout, lambda _: stack.replica_states(new) == ["starting"], what="a start")
         kill_the_worker_and_let_it_end(stack, rollout, new)
@@ -47,7 +47,7 @@ def test_a_worker_killed_while_replicas_start(stack: Stack) -> None:
 def test_a_worker_killed_while_a_gateway_has_not_agreed(stack: Stack) -> None:
     """A gateway that never answers holds the rollout at this point for as long as it is needed."""
     old, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         with absent_gateway(stack):
             rollout = stack.deploy(new)
             stack.until(rollout, lambda seen: seen.waiting == "gateway", what="the gateway")
@@ -65,7 +65,7 @@ def test_a_worker_killed_while_a_gateway_has_not_agreed(stack: Stack) -> None:
 
 def test_a_worker_killed_during_the_bake(stack: Stack) -> None:
     _, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         rollout = stack.deploy(new, bake=stack.lasting.bake)
         baking = stack.until(rollout, lambda seen: seen.waiting == "timer", what="the bake")
         assert baking.outcome == ""
@@ -74,7 +74,7 @@ def test_a_worker_killed_during_the_bake(stack: Stack) -> None:
 
 def test_a_worker_killed_while_the_old_release_drains(stack: Stack) -> None:
     old, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         rollout = stack.deploy(new)
         stack.until(
             rollout,

@@ -24,7 +24,8 @@ def rows(count: int) -> list[list[float]]:
 
 @pytest.fixture
 def inference(stack: Stack) -> Iterator[OpenInferenceClient]:
-    with httpx.Client(trust_env=False, timeout=10.0) as transport:
+    stack.at_rest()
+    with httpx.Client(headers=stack.key_header, trust_env=False, timeout=10.0) as transport:
         yield OpenInferenceClient(base_url=stack.gateways[ENVIRONMENT], httpx_client=transport)
 
 
@@ -63,6 +64,7 @@ def test_curl_gets_a_prediction(stack: Stack) -> None:
         [
             *("curl", "--silent", "--fail", "--include", "--noproxy", "*", stack.infer_url),
             *("--json", json.dumps({"inputs": [tensor]})),
+            *("--header", f"authorization: Bearer {stack.key_file.read_text()}"),
         ],
         capture_output=True,
         text=True,

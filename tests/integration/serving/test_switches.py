@@ -18,7 +18,9 @@ CONNECTIONS, SWITCHES = 16, 10
 def test_sixteen_connections_and_ten_switches_and_every_attempt_is_answered(stack: Stack) -> None:
     """On connections that stay open: those are switched as well, not only new ones."""
     old, new = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url, connections=CONNECTIONS) as tally:
+    with load_that_must_not_notice(
+        stack.infer_url, stack.key_file, connections=CONNECTIONS
+    ) as tally:
         wanted, expected = new, []
         for _ in range(SWITCHES):
             rollout = stack.deploy(wanted)
@@ -37,7 +39,7 @@ def test_sixteen_connections_and_ten_switches_and_every_attempt_is_answered(stac
 
 def test_a_version_that_breaks_in_its_replica_takes_no_traffic(stack: Stack) -> None:
     old, _ = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url) as tally:
+    with load_that_must_not_notice(stack.infer_url, stack.key_file) as tally:
         ended = stack.finished(stack.deploy(3))
         assert (ended.outcome, ended.reason_code) == ("reverted", "model-load-failed")
         assert ended.evidence["log_tail"]
@@ -47,7 +49,7 @@ def test_a_version_that_breaks_in_its_replica_takes_no_traffic(stack: Stack) -> 
 
 def test_more_replicas_of_what_is_live_already_and_fewer_again(stack: Stack) -> None:
     version, _ = stack.at_rest()
-    with load_that_must_not_notice(stack.infer_url):
+    with load_that_must_not_notice(stack.infer_url, stack.key_file):
         for replicas in (2, 1):
             ended = stack.finished(stack.deploy(version, replicas=replicas))
             assert ended.outcome == "promoted", ended.sentence

@@ -138,7 +138,13 @@ def test_what_was_served_before_a_stop_is_served_after_the_next_start(tmp_path: 
         strategy = {"kind": "blue-green", "bake_seconds": 0}
         started = client.deploy("tumour", version.number, environment="staging", strategy=strategy)
         assert client.wait(started.id, timeout=60).succeeded
+        key = client.issue_key("tests", "tumour", environment="staging")
     assert slipway.processes() == []
     with RunningSlipway(tmp_path / "home", slipway.environ) as again:
         ready = f"{again.gateways['staging']}/v2/models/tumour/ready"
-        eventually(lambda: httpx.get(ready).status_code == 200, within=30, what="it serves again")
+        header = {"authorization": f"Bearer {key.text}"}
+        eventually(
+            lambda: httpx.get(ready, headers=header).status_code == 200,
+            within=30,
+            what="it serves again",
+        )

@@ -14,7 +14,7 @@ import httpx
 
 from cli import inference, upload
 from cli.errors import ApiProblem, SlipwayError, TimedOut
-from cli.shapes import Endpoint, Json, Key, Model, Operation, Rollout, Version
+from cli.shapes import Build, Endpoint, Json, Key, Model, Operation, Rollout, Version
 from cli.transport import Transport
 
 BASE = "/api/v1"
@@ -304,6 +304,22 @@ class Client:
         """One inference at the endpoint's gateway: a request of the Open Inference Protocol, and
         its answer. The gateway gets the key and never the token."""
         return self._gateway(endpoint.url, key, ca_file=ca_file).predict(body)
+
+    # --- images -------------------------------------------------------------------------------
+
+    def builds(self, *, most: int | None = None, **filters: str | None) -> Iterator[Build]:
+        return map(Build.of, self.items("/builds", most=most, **filters))
+
+    def build(self, build_id: str) -> Build:
+        return Build.of(self.get(f"/builds/{_part(build_id)}"))
+
+    def build_log(self, build_id: str) -> Json:
+        return self.get(f"/builds/{_part(build_id)}/log")
+
+    def collect_garbage(self, *, environment: str | None = None, dry_run: bool = False) -> Json:
+        """Remove images that nothing needs; a dry run only says which."""
+        body = {"environment": environment, "dry_run": dry_run}
+        return self._api.post(f"{BASE}/gc", body)
 
     def _started(self, raw: Json) -> Rollout:
         operation = Operation.of(raw)

@@ -192,6 +192,38 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    id: str
+    image: str
+    model: str
+    version: int | None
+    kind: str
+    host: str
+    state: str
+    sentence: str
+    attempts: int
+    failure_code: str
+    raw: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> Build:
+        failure = raw.get("failure") or {}
+        return cls(
+            id=raw["id"],
+            image=raw.get("image") or "",
+            model=raw.get("model") or "",
+            version=raw.get("version"),
+            kind=raw.get("kind") or "",
+            host=raw.get("host") or "",
+            state=raw.get("state") or "",
+            sentence=raw.get("sentence") or "",
+            attempts=int(raw.get("attempts") or 0),
+            failure_code=failure.get("code") or "",
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     id: str
     status: str

@@ -132,6 +132,7 @@ class TimelineRow:
     evidence: Sequence[Evidence] = ()
     facts_of_failure: Sequence[tuple[str, str]] = ()
     rollback: ActionCard | None = None
+    build_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ class RolloutCard:
     created_at: datetime
     created_by: str
     acknowledged: Sequence[str] = ()
+    build_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

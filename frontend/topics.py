@@ -3,6 +3,7 @@
 fleet                       something changed in what runs where
 endpoint:<end_…>            the endpoint, its rollouts or its replicas changed
 endpoint:<end_…>:traffic    chart frames
+build:<bld_…>               a build went on: its state, or new lines of its log
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ FLEET = "fleet"
 LONGEST = 120
 _KIND = "endpoint"
 _TRAFFIC = "traffic"
+_BUILD = "build"
 
 
 def of_endpoint(public_id: str) -> str:
@@ -24,6 +26,10 @@ def of_endpoint(public_id: str) -> str:
 
 def of_traffic(public_id: str) -> str:
     return f"{_KIND}:{public_id}:{_TRAFFIC}"
+
+
+def of_build(public_id: str) -> str:
+    return f"{_BUILD}:{public_id}"
 
 
 def require(actor: Actor, topic: str) -> None:
@@ -42,5 +48,7 @@ def require(actor: Actor, topic: str) -> None:
             of_traffic(public_id),
         ):
             gate.endpoint_for(actor, public_id)
+        case [kind, public_id] if kind == _BUILD:
+            gate.build_for(actor, public_id)
         case _:
             raise NotFound(f"There is no topic {topic[:60]!r}.", code="topic:not-found")

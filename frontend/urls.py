@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from frontend.views import audit, endpoint, fleet, keys, registry, settings, styleguide, theme
+from frontend.views import (
+    audit,
+    endpoint,
+    fleet,
+    images,
+    keys,
+    registry,
+    settings,
+    styleguide,
+    theme,
+)
 
 _ENDPOINT = "endpoints/<str:environment>/<str:name>"
 _MODEL = "models/<str:name>"
@@ -18,6 +28,7 @@ urlpatterns = [
     path(_MODEL, registry.one, name="model"),
     path("keys", keys.listed, name="keys"),
     path(_KEY, keys.one, name="key"),
+    path("builds/<str:build_id>", images.build, name="build"),
     path("audit", audit.listed, name="audit"),
     path("settings/environments", settings.environments, name="environments"),
     path("settings/tokens", settings.tokens, name="tokens"),
@@ -50,4 +61,5 @@ urlpatterns = [
     path(f"partials/{_ENDPOINT}/summary", endpoint.summary, name="endpoint-summary"),
     path(f"partials/{_ENDPOINT}/table", endpoint.table, name="endpoint-table"),
     path(f"partials/{_ROLLOUT}/story", endpoint.story, name="rollout-story"),
+    path("partials/builds/<str:build_id>", images.build_region, name="build-region"),
 ]

@@ -33,6 +33,11 @@ _TONES = {
     "ready": ("Ready", "ok", "circle-check"),
     "stopping": ("Stopping", "idle", "square"),
     "stopped": ("Stopped", "idle", "square"),
+    # images and builds
+    "queued": ("Queued", "idle", "clock"),
+    "running": ("Running", "busy", "loader"),
+    "succeeded": ("Succeeded", "ok", "circle-check"),
+    "gone": ("Removed", "idle", "circle-dashed"),
     # hosts and gateways
     "ok": ("Answers", "ok", "circle-check"),
     "silent": ("Silent", "warn", "triangle-alert"),

@@ -179,6 +179,11 @@ class NewRollout(StrictSerializer):
     comment = Text(max_length=LONGEST_REASON, allow_blank=True, allow_null=True, required=False)
 
 
+class CollectInput(StrictSerializer):
+    environment = Text(max_length=60, required=False, allow_null=True)
+    dry_run = Truth(required=False)
+
+
 class ActionInput(StrictSerializer):
     reason = Text(max_length=LONGEST_REASON, allow_blank=True, allow_null=True, required=False)
 

@@ -232,6 +232,7 @@ class RolloutShape(Shape):
     comment = serializers.CharField()
     timings = TimingsShape()
     gateways = AcknowledgementShape(many=True)
+    build = serializers.CharField(allow_null=True, help_text="The newest of its image, if any.")
     created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
     generation = serializers.IntegerField()

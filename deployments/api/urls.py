@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from deployments.api import endpoints, environments, keys, models, operations, rollouts, versions
+from deployments.api import (
+    endpoints,
+    environments,
+    images,
+    keys,
+    models,
+    operations,
+    rollouts,
+    versions,
+)
 
 urlpatterns = [
     path("models", models.Models.as_view(), name="api-models"),
@@ -52,6 +61,12 @@ urlpatterns = [
     path("keys/<pid:key_id>/rotate", keys.Rotate.as_view(), name="api-key-rotate"),
     path("keys/<pid:key_id>/revoke", keys.Revoke.as_view(), name="api-key-revoke"),
     path("releases/<pid:release_id>", endpoints.OneRelease.as_view(), name="api-release"),
+    path("images", images.Images.as_view(), name="api-images"),
+    path("images/<pid:image_id>", images.OneImage.as_view(), name="api-image"),
+    path("builds", images.Builds.as_view(), name="api-builds"),
+    path("builds/<pid:build_id>", images.OneBuild.as_view(), name="api-build"),
+    path("builds/<pid:build_id>/log", images.BuildLog.as_view(), name="api-build-log"),
+    path("gc", images.Garbage.as_view(), name="api-gc"),
     path("rollouts", rollouts.Rollouts.as_view(), name="api-rollouts"),
     path("rollouts/<pid:rollout_id>", rollouts.OneRollout.as_view(), name="api-rollout"),
     path("rollouts/<pid:rollout_id>/events", rollouts.Events.as_view(), name="api-rollout-events"),

@@ -232,7 +232,7 @@ def _trouble(build: Build, problem: Exception, keeper: Keeper) -> Trouble:
     evidence = {
         "code": trouble.code,
         "attempts": build.attempts,
-        "log_tail": keeper.tail(_EVIDENCE_LINES),
+        "build_log": keeper.tail(_EVIDENCE_LINES),
     }
     return Trouble(trouble.code, trouble.message, trouble.again, trouble.counts, evidence)
 

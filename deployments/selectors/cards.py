@@ -230,7 +230,8 @@ class Acknowledgement:
 @dataclass(frozen=True, slots=True)
 class RolloutCard:
     """`disabled_actions` holds a sentence for each action that is not in `allowed_actions`: not
-    possible now, or not for this actor."""
+    possible now, or not for this actor. `build` is the newest of the target's image, if it has
+    one."""
 
     id: str
     number: int
@@ -244,6 +245,7 @@ class RolloutCard:
     comment: str
     timings: Timings
     gateways: tuple[Acknowledgement, ...]
+    build: str | None
     created_by: str
     created_at: datetime
     generation: int

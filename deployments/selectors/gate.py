@@ -15,11 +15,13 @@ from core import ids
 from core.errors import NotFound
 from deployments.models import (
     Alias,
+    Build,
     Endpoint,
     EndpointKey,
     Environment,
     Gateway,
     Host,
+    Image,
     Model,
     Operation,
     Release,
@@ -79,6 +81,17 @@ def rollouts(actor: Actor) -> QuerySet[Rollout]:
 
 def releases(actor: Actor) -> QuerySet[Release]:
     return _of_endpoints(actor, "endpoint.read", Release.objects.all(), "endpoint__")
+
+
+def images(actor: Actor) -> QuerySet[Image]:
+    """Those of the releases that they may see."""
+    rows = Release.objects.filter(image__isnull=False)
+    seen = _of_endpoints(actor, "image.read", rows, "endpoint__")
+    return Image.objects.filter(pk__in=seen.values("image"))
+
+
+def builds(actor: Actor) -> QuerySet[Build]:
+    return Build.objects.filter(image__in=images(actor).values("pk"))
 
 
 def operations(actor: Actor) -> QuerySet[Operation]:
@@ -149,6 +162,14 @@ def rollout_for(actor: Actor, public_id: str) -> Rollout:
 def release_for(actor: Actor, public_id: str) -> Release:
     rows = releases(actor).select_related("endpoint__model", "version__artifact")
     return _by_id(rows, public_id, Release.PREFIX, "release")
+
+
+def image_for(actor: Actor, public_id: str) -> Image:
+    return _by_id(images(actor), public_id, Image.PREFIX, "image")
+
+
+def build_for(actor: Actor, public_id: str) -> Build:
+    return _by_id(builds(actor), public_id, Build.PREFIX, "build")
 
 
 def operation_for(actor: Actor, public_id: str) -> Operation:

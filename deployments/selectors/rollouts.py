@@ -13,8 +13,8 @@ from deployments.domain import actions, phrases, progress
 from deployments.domain.actions import Verb
 from deployments.domain.rollout import Spec, Status, Waiting
 from deployments.domain.world import ReplicaCounts, World
-from deployments.models import Operation, Release, Replica, Rollout, RolloutEvent
-from deployments.selectors import gate, subjects
+from deployments.models import Build, Operation, Release, Replica, Rollout, RolloutEvent
+from deployments.selectors import gate, images, subjects
 from deployments.selectors.cards import (
     Acknowledgement,
     EndpointRef,
@@ -84,6 +84,7 @@ def detailed(rollouts: QuerySet[Rollout]) -> QuerySet[Rollout]:
         .annotate(number=Count("pk"))
         .values("number")
     )
+    build = Build.objects.filter(image=OuterRef("target_release__image")).order_by("-pk")
     acknowledged = RolloutEvent.objects.filter(kind=_ACKNOWLEDGED).order_by("id")
     return (
         rollouts.select_related(
@@ -93,7 +94,10 @@ def detailed(rollouts: QuerySet[Rollout]) -> QuerySet[Rollout]:
             "stable_release__version",
             "created_by",
         )
-        .annotate(target_ready=Coalesce(Subquery(ready), 0))
+        .annotate(
+            target_ready=Coalesce(Subquery(ready), 0),
+            target_build=Subquery(build.values("pk")[:1]),
+        )
         .prefetch_related(Prefetch("events", acknowledged, to_attr="acknowledgements"))
     )
 
@@ -114,6 +118,7 @@ def rollout_card(actor: Actor, row: Rollout) -> RolloutCard:
         comment=row.comment,
         timings=Timings(row.created_at, row.switched_at, row.switch_acked_at, row.finished_at),
         gateways=_acknowledgements(row),
+        build=_build(row),
         created_by=shown(row.created_by),
         created_at=row.created_at,
         generation=row.generation,
@@ -155,6 +160,8 @@ def _status_card(row: Rollout, spec: Spec, status: Status) -> StatusCard:
     if status.waiting is Waiting.REPLICAS:
         ready = getattr(row, "target_ready", 0)
         world = World(now, replicas={spec.target: ReplicaCounts(present=ready, ready=ready)})
+    elif status.waiting is Waiting.IMAGE:
+        world = World(now, image=images.view(spec.target))
     return StatusCard(
         phase=str(status.phase),
         outcome=str(status.outcome),
@@ -195,6 +202,11 @@ def _acknowledgements(row: Rollout) -> tuple[Acknowledgement, ...]:
         return ()
     milliseconds = current[-1].evidence.get("milliseconds", {})
     return tuple(Acknowledgement(name, value) for name, value in sorted(milliseconds.items()))
+
+
+def _build(row: Rollout) -> str | None:
+    key = getattr(row, "target_build", None)
+    return ids.public(Build.PREFIX, key) if key else None
 
 
 def _shown_spec(spec: Spec) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from frontend.cards import (
     Trouble,
 )
 from frontend.charts import ink
-from frontend.presenters import actions, evidence, keys
+from frontend.presenters import actions, evidence, images, keys
 from frontend.words import badge_of, duration_words, step_icon
 from monitoring.domain.series import Totals
 
@@ -151,6 +151,7 @@ def _rollout(card: Rollout) -> RolloutCard:
         created_at=card.created_at,
         created_by=card.created_by,
         acknowledged=_acknowledged(card),
+        build_url=_build_url(card),
     )
 
 
@@ -210,7 +211,14 @@ def _timeline_row(card: Card, each: Rollout, back: set[str]) -> TimelineRow:
         evidence=evidence.texts(each.status.reason),
         facts_of_failure=evidence.facts(each.status.reason),
         rollback=actions.roll_back_to(card, each) if can else None,
+        build_url=_build_url(each),
     )
+
+
+def _build_url(card: Rollout) -> str:
+    """Where its image is being made, or why it was not."""
+    failed = card.status.reason is not None and card.status.reason.code == "build-failed"
+    return images.build_url(card.build) if failed or card.status.waiting == "image" else ""
 
 
 def _unless_said(card: Card, each: Rollout) -> str:

@@ -10,13 +10,14 @@ from frontend.cards import Evidence
 
 _TITLES = {
     "log_tail": "Log of the replica, last lines",
+    "build_log": "Log of the build, last lines",
     "last_probe": "Last readiness probe",
     "probes": "Readiness probes",
     "exit_code": "Exit code",
     "reason": "Reason given",
     "was_ready": "Was ever ready",
 }
-_FIRST = ("log_tail", "probes", "last_probe")
+_FIRST = ("log_tail", "build_log", "probes", "last_probe")
 # What a log line says besides its message is the same in every line of a replica.
 _KNOWN = frozenset({"at", "event", "message", "name", "pid", "release", "boot_id"})
 

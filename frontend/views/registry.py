@@ -16,11 +16,12 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from core.errors import FieldProblem, Invalid, NotAllowed
 from deployments.api.uploads import ROOM_FOR_FIELDS
-from deployments.selectors import endpoints, environments, gate, registry, subjects
-from deployments.selectors.cards import AliasMoveRow, AliasRow, EndpointCard, ModelRow
+from deployments.selectors import builds, endpoints, environments, gate, registry, subjects
+from deployments.selectors.cards import AliasMoveRow, AliasRow, EndpointCard, ModelRow, VersionRow
 from deployments.services import aliases, intake, models, rollouts, versions
 from frontend.addresses import endpoint_url, model_url
 from frontend.forms import MoveAlias, NewModel, NewVersion, StartRollout
+from frontend.presenters import images
 from frontend.presenters.fleet import live_versions
 from frontend.presenters.signature import tensors
 from frontend.views.base import actor_of, is_partial, page, show
@@ -78,7 +79,7 @@ def one(request: HttpRequest, name: str) -> HttpResponse:
     numbers = [version.number for version in found]
     context = {
         "model": model,
-        "versions": [(version, tensors(version.signature)) for version in found],
+        "versions": _versions(actor, name, found),
         "aliases": _aliases(actor, name),
         "endpoints": [_running(card) for card in endpoints.endpoints(actor, model=name)],
         "actions": _actions(actor, model, numbers),
@@ -203,6 +204,19 @@ def _aliases(actor: Actor, name: str) -> list[tuple[AliasRow, list[AliasMoveRow]
     return [
         (alias, [move for move in moved if move.name == alias.name][:_MOVES_SHOWN])
         for alias in registry.aliases(actor, name)
+    ]
+
+
+def _versions(actor: Actor, name: str, found: list[VersionRow]) -> list[tuple[Any, ...]]:
+    """Each with its signature, and its newest image if it ever was in one."""
+    made = builds.of_model(actor, name)
+    return [
+        (
+            version,
+            tensors(version.signature),
+            images.image(made[version.number]) if version.number in made else None,
+        )
+        for version in found
     ]
 
 

@@ -56,7 +56,7 @@ def test_after_the_last_attempt_the_rollout_goes_back_and_says_why(engines: Engi
     assert seen.state is ImageState.FAILED
     assert "disk is full" in seen.message
     assert seen.evidence["build"] == build.public_id
-    assert "no space left" in seen.evidence["log_tail"]
+    assert "no space left" in seen.evidence["build_log"]
     engines.site.until(rollout, lambda row: row.outcome == "reverted")
     reason = rollout.status["reason"]
     assert reason["code"] == "build-failed"

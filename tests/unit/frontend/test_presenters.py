@@ -45,6 +45,7 @@ def rollout(number: int = 1, **status: Any) -> RolloutCard:
         comment="",
         timings=Timings(NOW, None, None, None),
         gateways=(),
+        build=None,
         created_by="alice",
         created_at=NOW,
         generation=1,

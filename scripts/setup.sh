@@ -77,6 +77,7 @@ case $level in
   dev)
     say "installing what the tests need (pinned and hashed)"
     install --require-hashes -r requirements/dev.txt
+    scripts/client-environments.sh
     ;;
   *) fail "usage: scripts/setup.sh runtime|dev" ;;
 esac

@@ -89,12 +89,28 @@ def _sshd() -> str | None:
     return None if there else "no ssh or sshd; `make services` installs them"
 
 
+def client_environments() -> Path:
+    """The folder of the environments in which clients that others wrote are tried."""
+    return Path(__file__).parents[1] / "var" / "clients"
+
+
+def _clients() -> str | None:
+    """All of them, as they are pinned now."""
+    requirements = Path(__file__).parents[1] / "requirements"
+    for pinned in requirements.glob("clients-*.txt"):
+        made_of = client_environments() / pinned.stem.removeprefix("clients-") / "made-of.txt"
+        if not made_of.exists() or made_of.read_bytes() != pinned.read_bytes():
+            return f"no environment of {pinned.name}; scripts/client-environments.sh makes it"
+    return None
+
+
 PROBES: dict[str, Probe] = {
     "postgresql": _postgresql,
     "redis": _redis,
     "envoy": _envoy,
     "chromium": _chromium,
     "docker": _docker,
+    "clients": _clients,
     "sshd": _sshd,
     "root": _root,
 }

@@ -98,6 +98,9 @@ def main() -> int:
             base = given.base or stand_in(client)
             for recipe in recipes:
                 _told(client, base, recipe)
+            # Only now: the second recipe has its first stages in common with the first.
+            for stage in client.images.list(filters=_BUILD_STAGE):
+                client.images.remove(str(stage.id))
     except (DockerException, OSError, subprocess.CalledProcessError, CannotMake) as problem:
         print(f"The image could not be made: {problem}", file=sys.stderr)
         return 1
@@ -128,8 +131,6 @@ def build(client: docker.DockerClient, base: str, recipe: Recipe) -> bool:
     packages = wheels.fetched(ROOT / recipe.requirements, target, CACHE)
     print(f"· building {recipe.tag}", flush=True)
     _run_build(client, base, recipe, inputs, packages)
-    for stage in client.images.list(filters=_BUILD_STAGE):
-        client.images.remove(str(stage.id))
     return True
 
 

@@ -88,6 +88,7 @@ class FleetRow:
     figures: Figures
     sparkline: Sparkline
     since: datetime | None
+    is_open: bool = False
     trouble: Trouble | None = None
 
 

@@ -71,6 +71,7 @@ def _row(card: Card, traffic: Sparkline | None, p95: float | None) -> FleetRow:
         sentence=card.sentence,
         needs_human=failed is not None or _waits_for_people(card),
         moving=card.active_rollout is not None and card.active_rollout.status.phase in MOVING,
+        is_open=card.is_open,
         trouble=failed,
         live=live_versions(card),
         figures=_figures(traffic, p95),

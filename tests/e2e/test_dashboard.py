@@ -234,3 +234,52 @@ def test_a_restart_of_web_is_survived_by_an_open_page(
         expect(page.locator("[data-live-banner]")).to_be_hidden()
         before = page.evaluate(NEWEST)
         page.wait_for_function(NEWER, arg=before, timeout=PATIENCE_MS)
+
+
+def test_a_key_is_issued_copied_rotated_and_revoked(admin: Person, stack: Stack) -> None:
+    serve(stack, 2)
+    with admin.window() as window:
+        page = window.page
+        window.open("/keys?environment=staging")
+        page.get_by_label("Name").fill("ward 7")
+        page.get_by_role("checkbox", name="tumour").check()
+        page.get_by_label("Requests per day").fill("1000")
+        page.get_by_role("button", name="Issue the key").click()
+        shown = page.get_by_label("The new key")
+        expect(shown).to_be_visible()
+        first = shown.inner_text()
+        assert window.complaints() == []
+        page.get_by_role("link", name="ward 7", exact=True).click()
+        expect(page.get_by_role("heading", name="ward 7", exact=True)).to_be_visible()
+        assert window.complaints() == []
+        page.get_by_role("button", name="Rotate").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Overlap").fill("0")
+        assert window.complaints() == []
+        dialog.get_by_role("button", name="Rotate the key").click()
+        expect(shown).to_be_visible()
+        assert shown.inner_text() != first
+        page.get_by_role("button", name="Revoke").click()
+        page.get_by_role("dialog").get_by_role("button", name="Revoke the key").click()
+        expect(page.get_by_text("gateways refuse it within a second")).to_be_visible()
+        expect(page.locator(".title-row .badge")).to_have_text("Revoked")
+        assert window.complaints() == []
+
+
+def test_opening_an_endpoint_warns_and_then_says_so(admin: Person, stack: Stack) -> None:
+    serve(stack, 2)
+    with admin.window() as window:
+        page = window.page
+        window.open(ENDPOINT)
+        window.live()
+        page.get_by_role("button", name="Open to everybody").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("without a key and without a limit")
+        assert window.complaints() == []
+        dialog.get_by_role("button", name="Open to everybody").click()
+        head = page.locator("#endpoint-head")
+        expect(head).to_contain_text("Whoever reaches the gateway may ask this endpoint")
+        page.get_by_role("button", name="Ask for keys again").click()
+        page.get_by_role("dialog").get_by_role("button", name="Ask for keys again").click()
+        expect(head.get_by_text("Whoever reaches the gateway")).to_be_hidden()
+        assert window.complaints() == []

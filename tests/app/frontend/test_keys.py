@@ -174,6 +174,7 @@ def test_an_open_endpoint_says_so_plainly(
     page = text(as_charlie.get(ENDPOINT))
     assert "Whoever reaches the gateway may ask this endpoint, without a key." in page
     assert "SLIPWAY_ENDPOINT_KEY" not in page
+    assert "Clients need no key" in text(as_charlie.get("/"))
     assert as_charlie.post(f"{ENDPOINT}/close").status_code == 403
     as_admin.post(f"{ENDPOINT}/close", headers=HX)
     assert "<strong>Open.</strong>" not in text(as_charlie.get(ENDPOINT))

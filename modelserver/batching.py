@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from modelserver.errors import Invalid, ModelFailed
+from modelserver.errors import ModelFailed
 from modelserver.requests import InferenceRequest
 from modelserver.runner import Results, Runner
 from modelserver.tensors import Array
@@ -72,10 +72,12 @@ class Batcher:
         self._running = 0
 
     def takes(self, request: InferenceRequest) -> bool:
-        """Whether it may be run with others: it is not too large, and all its inputs have the same
-        number of rows."""
+        """Whether it may be run with others: it has rows and not too many, and all its inputs have
+        the same number of them."""
         rows = request.rows
-        return rows < self._max_rows and all(len(each) == rows for each in request.feeds.values())
+        return 0 < rows < self._max_rows and all(
+            len(array) == rows for array in request.feeds.values()
+        )
 
     def add(
         self, request: InferenceRequest, finish: Callable[[Results], Any]
@@ -160,7 +162,7 @@ def run_together(
     try:
         joint = runner.run(_joined([request for request, _ in requests]), wanted)
         _require_rows(joint, sum(request.rows for request, _ in requests))
-    except (ModelFailed, Invalid):
+    except ModelFailed:
         return [_alone(runner, request, asked) for request, asked in requests]
     took = time.perf_counter() - started
     places = {spec.name: place for place, spec in enumerate(wanted)}

@@ -82,9 +82,7 @@ class _Ready:
         nonfinite = serving.allow_nonfinite
         self.reader = RequestReader(signature, model.symbols, allow_nonfinite=nonfinite)
         self.writer = AnswerWriter(identity.name, identity.version, finite=not nonfinite)
-        self.runner = Runner(
-            model, allow_nonfinite=nonfinite, without_rows=serving.without_rows
-        )
+        self.runner = Runner(model, allow_nonfinite=nonfinite, without_rows=serving.without_rows)
         self.line = WaitingLine(serving.pool, serving.queue_limit)
         self.loop_values = serving.loop_values
         self.batcher: Batcher | None = None

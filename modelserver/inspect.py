@@ -10,16 +10,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 
 from modelserver import onnxfile, sample
-from modelserver.errors import Invalid, LoadFailed, ModelFailed
+from modelserver.errors import LoadFailed, ModelFailed
 from modelserver.runner import Runner
-from wire.signature import Signature
 
 FOUND, REFUSED = 0, 3
 
@@ -66,10 +64,9 @@ def inspect(artifact: Path, *, allow_nonfinite: bool = False) -> dict[str, objec
     try:
         results = runner.run(feeds, signature.outputs)
         runner.check_values(results, signature.outputs)
-    except (ModelFailed, Invalid) as problem:
+    except ModelFailed as problem:
         raise _run_failed(models.load_failure, problem) from problem
     ran = time.perf_counter()
-    _try_without_values(runner, signature)
     facts = onnxfile.read(blob)
     outputs = dict(zip((spec.name for spec in signature.outputs), results, strict=True))
     return {
@@ -85,16 +82,8 @@ def inspect(artifact: Path, *, allow_nonfinite: bool = False) -> dict[str, objec
     }
 
 
-def _try_without_values(runner: Runner, signature: Signature) -> None:
-    """A model may fail on no rows, then its clients hear so. But native code may also take the
-    whole process down, and that must happen here and not where users are."""
-    for feeds in (sample.feeds(signature, rows=0), sample.feeds(signature, rows=0, others=0)):
-        with suppress(ModelFailed, Invalid):
-            runner.run(feeds, signature.outputs)
-
-
 def _run_failed(
-    in_words: Callable[[BaseException], LoadFailed], problem: ModelFailed | Invalid
+    in_words: Callable[[BaseException], LoadFailed], problem: ModelFailed
 ) -> LoadFailed:
     if problem.code == "output:nonfinite":
         said = (

@@ -37,6 +37,7 @@ def prepare(
         loop_values=warm.loop_values,
         workers=config.workers,
         allow_nonfinite=allow_nonfinite,
+        without_rows=warm.without_rows,
         batch_rows=config.batch_rows,
         batch_window_ms=config.batch_window_ms,
     )

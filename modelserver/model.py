@@ -104,6 +104,7 @@ def load(blob: bytes, *, threads: int = 1) -> OnnxModel:
             "model:unsupported-input", "The model takes no input, so it cannot predict anything."
         )
     outputs = tuple(_spec(arg, "output") for arg in session.get_outputs())
+    _require_one_way(inputs, outputs)
     symbols = {
         arg.name: tuple(size if isinstance(size, str) and size else None for size in arg.shape)
         for arg in session.get_inputs()
@@ -126,13 +127,22 @@ def _options(threads: int) -> Any:
 
 
 def _input(arg: Any, shapeless: frozenset[str]) -> TensorSpec:
+    spec = _spec(arg, "input")
     if not arg.shape and arg.name in shapeless:
         said = (
             f"The input `{arg.name}` does not say how many dimensions it has; export the model with"
             " the shape of every input, its free dimensions named."
         )
         raise LoadFailed("model:unsupported-input", said)
-    return _spec(arg, "input")
+    return spec
+
+
+def _require_one_way(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
+    """ONNX Runtime takes BF16 only as values of its own, and makes such values of no texts."""
+    text = next((spec.name for spec in inputs if spec.datatype == "BYTES"), None)
+    if text and any(spec.datatype == _BF16 for spec in (*inputs, *outputs)):
+        said = f"The input `{text}` is BYTES, and a model with BF16 as well cannot be given texts."
+        raise LoadFailed("model:unsupported-input", said)
 
 
 def _with_ranks_seen(model: OnnxModel, unknown: set[str]) -> OnnxModel:

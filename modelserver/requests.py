@@ -79,8 +79,9 @@ class RequestReader:
             spec.name: TensorReader(spec, allow_nonfinite=allow_nonfinite)
             for spec in signature.inputs
         }
-        first = signature.inputs[0]
-        self._rows_of = first.name if first.shape[:1] == (DYNAMIC,) else None
+        self._with_rows = [spec.name for spec in signature.inputs if spec.shape[:1] == (DYNAMIC,)]
+        first = signature.inputs[0].name
+        self._rows_of = first if first in self._with_rows else None
         names = [name for sizes in symbols.values() for name in sizes if name is not None]
         self._symbols = symbols if len(set(names)) < len(names) else {}
 
@@ -173,12 +174,15 @@ class RequestReader:
         values = 0
         for array in feeds.values():
             values += array.size
+        rows = feeds[self._rows_of].shape[0] if self._rows_of is not None else 1
+        if len(feeds) > 1:
+            self._require_rows_or_none(feeds)
         return InferenceRequest(
             id=_id(id),
             feeds=feeds,
             outputs=outputs,
             remarks=_remarks(parameters) if parameters is not None else {},
-            rows=feeds[self._rows_of].shape[0] if self._rows_of is not None else 1,
+            rows=rows,
             values=values,
             binary=in_binary,
         )
@@ -215,6 +219,13 @@ class RequestReader:
         if name in feeds:
             raise Invalid("request:inputs", f"{shown(name)} is named twice in `inputs`.")
         return reader
+
+    def _require_rows_or_none(self, feeds: Mapping[str, Array]) -> None:
+        """All inputs have rows, or none of them has: nothing in between is run."""
+        have = {len(feeds[name]) > 0 for name in self._with_rows}
+        if len(have) > 1 or (have == {False} and len(self._with_rows) < len(feeds)):
+            said = "One input has no rows and another one has: there is nothing to predict."
+            raise Invalid("input:empty", said)
 
     def _require_all(self, feeds: Mapping[str, Array]) -> None:
         if len(feeds) != len(self._inputs):

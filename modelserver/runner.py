@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from modelserver.errors import Invalid, ModelFailed
 from modelserver.outputs import OutputCheck
 from modelserver.requests import InferenceRequest, Symbols
 from modelserver.tensors import Array
-from wire.signature import Signature, TensorSpec
+from wire.signature import DATATYPES, Signature, TensorSpec
 
 
 class Model(Protocol):
@@ -33,10 +35,21 @@ class Results(NamedTuple):
 
 
 class Runner:
-    """May be called from several threads at once."""
+    """May be called from several threads at once.
 
-    def __init__(self, model: Model, *, allow_nonfinite: bool = False) -> None:
+    `without_rows` are the shapes of the outputs for a request of no rows, of those where they are
+    known (`modelserver.warmup`).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        allow_nonfinite: bool = False,
+        without_rows: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
         self.model = model
+        self._without_rows = without_rows or {}
         self._all = model.signature.outputs
         self._all_names = [spec.name for spec in self._all]
         self._checks = {
@@ -44,35 +57,36 @@ class Runner:
         }
 
     def answer(self, request: InferenceRequest, asked: float) -> Results:
-        """Runs the model for one request, which has waited since `asked`. Raises ModelFailed or
-        Invalid."""
+        """Runs the model for one request, which has waited since `asked`. Raises ModelFailed, or
+        Invalid for a request of no rows to a model that cannot have one."""
         started = time.perf_counter()
         outputs = request.outputs
+        if not request.rows:
+            return Results([self._empty(spec) for spec in outputs], 0, started - asked, 0.0)
         arrays = self.run(request.feeds, outputs)
         self.check_values(arrays, outputs)
         ended = time.perf_counter()
         return Results(arrays, request.rows, started - asked, ended - started)
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[TensorSpec]) -> list[Array]:
-        """The outputs in that order, of the right form; `check_values` is still to come.
-
-        Raises ModelFailed, or Invalid with `input:empty` where the model fails and was given
-        nothing: that is the caller's doing.
-        """
+        """The outputs in that order, of the right form; `check_values` is still to come. Raises
+        ModelFailed."""
         names = self._all_names if outputs is self._all else [spec.name for spec in outputs]
-        try:
-            arrays = self.model.run(feeds, names)
-        except ModelFailed as problem:
-            if any(array.size == 0 for array in feeds.values()):
-                said = "The model fails on inputs without values: there is nothing to predict."
-                raise Invalid("input:empty", said) from problem
-            raise
+        arrays = self.model.run(feeds, names)
         if len(arrays) != len(names):
             said = "The model gave another number of outputs than it promised."
             raise ModelFailed("output:missing", said)
         for name, array in zip(names, arrays, strict=True):
             self._checks[name].form(array)
         return arrays
+
+    def _empty(self, spec: TensorSpec) -> Array:
+        """No row without a run: see `TensorReader._check_empty`."""
+        shape = self._without_rows.get(spec.name)
+        if shape is None:
+            said = "The request has no rows, and the model's answer to that is not known."
+            raise Invalid("input:empty", said)
+        return np.empty(shape, np.dtype(DATATYPES[spec.datatype].numpy))
 
     def check_values(self, arrays: Sequence[Array], outputs: Sequence[TensorSpec]) -> None:
         """Raises ModelFailed."""

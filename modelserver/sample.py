@@ -11,17 +11,17 @@ from modelserver.tensors import Array, written
 from wire.signature import DATATYPES, DYNAMIC, Signature, TensorSpec
 
 
-def feeds(signature: Signature, rows: int = 1, others: int = 1) -> dict[str, Array]:
-    """One array per input; a free first dimension gets `rows`, every other free one `others`.
+def feeds(signature: Signature, rows: int = 1) -> dict[str, Array]:
+    """One array per input; a free first dimension gets `rows`, every other free one a single place.
 
     Whole numbers are zero, because they are often positions in a table of unknown length.
     """
-    return {spec.name: _made(spec, rows, others) for spec in signature.inputs}
+    return {spec.name: _made(spec, rows) for spec in signature.inputs}
 
 
 def varied(signature: Signature, rows: int) -> dict[str, Array]:
     """The same, but for floats that differ from row to row and from column to column."""
-    return {spec.name: _spread(spec, _made(spec, rows, 1)) for spec in signature.inputs}
+    return {spec.name: _spread(spec, _made(spec, rows)) for spec in signature.inputs}
 
 
 def request(signature: Signature, arrays: Mapping[str, Array]) -> dict[str, object]:
@@ -46,9 +46,9 @@ def _listed(data: object) -> object:
     return data.tolist() if isinstance(data, np.ndarray) else data
 
 
-def _made(spec: TensorSpec, rows: int, others: int) -> Array:
+def _made(spec: TensorSpec, rows: int) -> Array:
     datatype = DATATYPES[spec.datatype]
-    shape = [others if size == DYNAMIC else size for size in spec.shape]
+    shape = [1 if size == DYNAMIC else size for size in spec.shape]
     if spec.shape and spec.shape[0] == DYNAMIC:
         shape[0] = rows
     if spec.datatype == "BF16":

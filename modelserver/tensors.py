@@ -19,8 +19,7 @@ from wire.signature import DATATYPES, DYNAMIC, TensorSpec
 
 Array = npt.NDArray[np.generic]
 
-# What an empty tensor may claim of its other dimensions: nothing was sent, so nothing bounds what a
-# model allocates for them.
+# What a tensor without values may claim of its other dimensions, which no byte bears out.
 MAX_EMPTY = 2**20
 
 _EXACT = 2**53  # floats up to here name one whole number each
@@ -61,9 +60,8 @@ class TensorReader:
         for size, wanted in zip(shape, spec.shape, strict=True):
             if type(size) is not int or size < 0 or (size != wanted and wanted != DYNAMIC):
                 raise self._misshapen(shape)
-        if 0 in shape and math.prod(size or 1 for size in shape) > MAX_EMPTY:
-            problem = f"has the shape {shown(shape)}: too large for a tensor without values"
-            raise self.invalid("shape", problem)
+        if 0 in shape:
+            self._check_empty(shape)
         return tuple(shape)
 
     def values(self, shape: tuple[int, ...], data: object) -> Array:
@@ -84,6 +82,17 @@ class TensorReader:
 
     def nonfinite(self) -> Invalid:
         return self.invalid("nonfinite", "has NaN or infinity, which this version does not take")
+
+    def _check_empty(self, shape: list[int]) -> None:
+        """Only the first of the free dimensions may be 0: some of ONNX Runtime's operators divide
+        by sizes, and a division by zero ends the process."""
+        free = [size for size, wanted in zip(shape, self.spec.shape, strict=True) if wanted < 0]
+        if 0 in (free[1:] if self.spec.shape[0] == DYNAMIC else free):
+            problem = f"has the shape {shown(shape)}: only the number of rows may be 0"
+            raise self.invalid("empty", problem)
+        if math.prod(size or 1 for size in shape) > MAX_EMPTY:
+            problem = f"has the shape {shown(shape)}, which is large for a tensor without values"
+            raise self.invalid("empty", problem)
 
     def _misshapen(self, given: object) -> Invalid:
         if not isinstance(given, list) or set(map(type, given)) - {int}:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from modelserver import bfloat, sample
-from modelserver.errors import Invalid, LoadFailed, ModelFailed
+from modelserver.errors import LoadFailed, ModelFailed
 from modelserver.runner import Runner
 from modelserver.tensors import Array
-from wire.signature import DATATYPES, Signature
+from wire.signature import DATATYPES, DYNAMIC, Signature
 
 # What the event loop may be kept from its connections. Above, a thread costs less than it frees.
 LOOP_SECONDS = 0.001
@@ -26,10 +26,12 @@ _TOLERANCE = 0.02
 @dataclass(frozen=True, slots=True)
 class Warm:
     """`seconds` of one warm inference of one row; `loop_values` is the largest number of input
-    values that are worked off within LOOP_SECONDS, as far as it was tried."""
+    values that are worked off within LOOP_SECONDS, as far as it was tried; `without_rows` are the
+    shapes of the outputs for no rows, where they follow from what was seen."""
 
     seconds: float
     loop_values: int
+    without_rows: Mapping[str, tuple[int, ...]]
 
 
 def warm_up(runner: Runner, *, batch_rows: int = 0) -> Warm:
@@ -43,15 +45,31 @@ def warm_up(runner: Runner, *, batch_rows: int = 0) -> Warm:
     if batch_rows and not signature.can_be_batched:
         said = "Its first dimension is not free in every input and output."
         raise LoadFailed("model:cannot-batch", f"The model cannot be batched: {said}")
-    _timed(runner, sample.feeds(signature))
+    one = sample.feeds(signature)
+    of_one = _run(runner, one)
+    without_rows = {}
     if signature.takes_batches:
-        _timed(runner, sample.feeds(signature, BATCH))
+        of_many = _run(runner, sample.feeds(signature, BATCH))
+        without_rows = dict(_without_rows(signature, of_one, of_many))
     if batch_rows:
         _keep_apart(runner, signature)
-        _timed(runner, sample.feeds(signature, batch_rows))
-    one = sample.feeds(signature)
+        _run(runner, sample.feeds(signature, batch_rows))
     seconds = min(_timed(runner, one) for _ in range(_RUNS))
-    return Warm(seconds, _loop_values(runner, one, seconds))
+    return Warm(seconds, _loop_values(runner, one, seconds), without_rows)
+
+
+def _without_rows(
+    signature: Signature, of_one: Sequence[Array], of_many: Sequence[Array]
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """An output that had a row for every row will have none for none, and the rest of its shape is
+    the signature's, or always the same where no input leaves anything but its rows free."""
+    only_rows_are_free = all(DYNAMIC not in spec.shape[1:] for spec in signature.inputs)
+    for spec, one, many in zip(signature.outputs, of_one, of_many, strict=True):
+        rest = one.shape[1:]
+        follows_rows = spec.shape[:1] == (DYNAMIC,) and (len(one), len(many)) == (1, BATCH)
+        is_known = DYNAMIC not in spec.shape[1:] or (only_rows_are_free and rest == many.shape[1:])
+        if follows_rows and is_known:
+            yield spec.name, (0, *rest)
 
 
 def _loop_values(runner: Runner, one: Mapping[str, Array], seconds: float) -> int:
@@ -75,18 +93,24 @@ def _values(feeds: Mapping[str, Array]) -> int:
 
 
 def _timed(runner: Runner, feeds: Mapping[str, Array]) -> float:
-    outputs = runner.model.signature.outputs
     started = time.perf_counter()
-    try:
-        runner.check_values(runner.run(feeds, outputs), outputs)
-    except (ModelFailed, Invalid) as problem:
-        first = next(iter(feeds.values()))
-        rows = first.shape[0] if first.ndim else 1
-        raise LoadFailed("model:warm-up-failed", _failure(rows, problem)) from problem
+    _run(runner, feeds)
     return time.perf_counter() - started
 
 
-def _failure(rows: int, problem: ModelFailed | Invalid) -> str:
+def _run(runner: Runner, feeds: Mapping[str, Array]) -> list[Array]:
+    outputs = runner.model.signature.outputs
+    try:
+        arrays = runner.run(feeds, outputs)
+        runner.check_values(arrays, outputs)
+    except ModelFailed as problem:
+        first = next(iter(feeds.values()))
+        rows = first.shape[0] if first.ndim else 1
+        raise LoadFailed("model:warm-up-failed", _failure(rows, problem)) from problem
+    return arrays
+
+
+def _failure(rows: int, problem: ModelFailed) -> str:
     cause = " ".join(str(problem.__cause__ or problem.message).split())[:400]
     if rows == 1:
         return f"The model fails on one row of made-up values: {cause}"
@@ -107,7 +131,7 @@ def _keep_apart(runner: Runner, signature: Signature) -> None:
             single = runner.run(alone, signature.outputs)
             for spec, all_rows, one_row in zip(signature.outputs, joint, single, strict=True):
                 _require_same(spec.name, spec.datatype, all_rows, one_row, row)
-    except (ModelFailed, Invalid) as problem:
+    except ModelFailed as problem:
         raise LoadFailed("model:warm-up-failed", _failure(BATCH, problem)) from problem
 
 

@@ -89,6 +89,28 @@ def eight_bit_floats() -> bytes:
     return model([node], [tensor("x")], [tensor("y", kind)], opset=19)
 
 
+def texts_and_bfloats() -> bytes:
+    nodes = [helper.make_node("Identity", [name], [f"same_{name}"]) for name in ("t", "b")]
+    kinds = {"t": TensorProto.STRING, "b": TensorProto.BFLOAT16}
+    inputs = [tensor(name, kind) for name, kind in kinds.items()]
+    return model(nodes, inputs, [tensor(f"same_{name}", kind) for name, kind in kinds.items()])
+
+
+def without_shape(name: str) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, FLOAT, None)
+
+
+def input_of_any_rank() -> bytes:
+    node = helper.make_node("Identity", ["x"], ["y"])
+    return model([node], [without_shape("x")], [without_shape("y")])
+
+
+def output_of_unknown_rank() -> bytes:
+    """What is left when all dimensions of size 1 go is known only when it runs."""
+    node = helper.make_node("Squeeze", ["x"], ["y"])
+    return model([node], [tensor("x", shape=(3, "N"))], [without_shape("y")])
+
+
 def needs(gigabytes: int) -> bytes:
     """A few bytes of file that ask for this much memory when the model runs."""
     size = numpy_helper.from_array(np.array([gigabytes * 2**28], np.int64), "size")

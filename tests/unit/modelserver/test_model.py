@@ -50,6 +50,16 @@ def test_every_datatype_is_read_warmed_up_and_run(kind: int, datatype: str) -> N
     assert 0 < warm_up(Runner(loaded)).seconds < 1
 
 
+def test_an_output_without_a_declared_shape_gets_the_rank_that_it_shows() -> None:
+    loaded = model.load(graphs.output_of_unknown_rank())
+    assert loaded.signature.outputs == (TensorSpec("y", "FP32", (-1,)),)
+
+
+def test_a_single_value_is_no_shape_that_is_missing() -> None:
+    scalar = TensorSpec("x", "FP32", ())
+    assert model.load(graphs.identity(shape=())).signature.inputs == (scalar,)
+
+
 def test_named_dimensions_are_known_by_their_names() -> None:
     assert model.load(graphs.two_inputs()).symbols == {"a": ("N", None), "b": ("N", None)}
     assert model.load(graphs.identity(shape=(None, 2))).symbols == {"x": (None, None)}
@@ -72,6 +82,8 @@ def test_a_batch_size_baked_into_the_graph_fails_the_warm_up_but_not_the_inspect
         (graphs.sequence_output, "model:unsupported-output", "`y`"),
         (graphs.sequence_input, "model:unsupported-input", "`x`"),
         (graphs.without_input, "model:unsupported-input", "no input"),
+        (graphs.texts_and_bfloats, "model:unsupported-input", "BF16"),
+        (graphs.input_of_any_rank, "model:unsupported-input", "how many dimensions"),
         (graphs.eight_bit_floats, "model:unsupported-output", "float8e5m2"),
         (
             lambda: b"\x80\x04\x95 a pickle, as some call a model",

@@ -100,7 +100,8 @@ class ProcessHost:
             *(sys.executable, "-m", "modelserver", "serve"),
             *("--artifact", str(artifact), "--trust", plan.trust),
             *("--name", f"{self.name}/{plan.replica}"),
-            *("--bind", f"{self.bind_address}:0", "--announce", str(folder / "announce.json")),
+            *("--bind", f"{self.bind_address}:0", "--grpc-bind", f"{self.bind_address}:0"),
+            *("--announce", str(folder / "announce.json")),
             *("--drain-wait", str(self.drain_wait_seconds)),
         ]
         limits = [str(self.memory_bytes // 1024), str(folder / "exit")]

@@ -91,6 +91,7 @@ class HostFacts:
     memory_bytes: int = 0
     base_id: str = ""  # the engine's id of the model server's base image, if it has it
     security: tuple[str, ...] = ()  # what it confines containers with: seccomp, userns, rootless
+    unbounded: tuple[str, ...] = ()  # what its kernel cannot bound: memory, processors, processes
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -100,6 +101,7 @@ class HostFacts:
             "memory_bytes": self.memory_bytes,
             "base_id": self.base_id,
             "security": list(self.security),
+            "unbounded": list(self.unbounded),
         }
 
 

@@ -222,11 +222,14 @@ def _client(dial: Dial, within: float, stall: float) -> docker.APIClient:
     try:
         with errors():
             # Given a version, the SDK asks for none before the adapter is there.
-            client = docker.APIClient(base_url="unix:///engine", version="1.41", timeout=stall)
+            client = docker.APIClient(base_url="unix:///engine", version="1.41")
+            client.timeout = stall  # type: ignore[assignment]  # seconds may have fractions
             client.trust_env = False
             client.base_url = _ANY_URL
             client.mount("http+docker://", _Adapter(_Pool(dial, within, stall)))
-            client._version = str(client.version(api_version=False)["ApiVersion"])
+            client._version = str(  # type: ignore[attr-defined]
+                client.version(api_version=False)["ApiVersion"]
+            )
     except (HostRefused, KeyError, TypeError) as problem:
         told = problem.detail if isinstance(problem, HostRefused) else "it tells no version"
         raise HostSilent(f"What answers is no Docker Engine, or not for us: {told}") from problem

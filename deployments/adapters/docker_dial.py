@@ -173,8 +173,8 @@ def _ssh(address: EngineAddress, config: str, seconds: float) -> socket.socket:
         with theirs:
             process = subprocess.Popen(
                 _ssh_command(address, config, seconds),
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=said,
                 env={**os.environ, "LC_ALL": "C"},
                 start_new_session=True,

@@ -26,6 +26,8 @@ _START_LIMITS = 3
 _ABANDONED_LIMITS = 6
 _TAIL_BYTES = 256 * 1024
 _POLL_SECONDS = 0.1
+# What an Engine says about the limits that its kernel can keep.
+_LIMITS = {"memory": "MemoryLimit", "processors": "CpuCfsQuota", "processes": "PidsLimit"}
 _UP = ("running", "paused")
 
 
@@ -83,6 +85,7 @@ class DockerHost(DockerImages):
             memory_bytes=int(info.get("MemTotal", 0)),
             base_id=self.id_of(self.base_image),
             security=tuple(each.partition("name=")[2].partition(",")[0] for each in options),
+            unbounded=tuple(what for what, flag in _LIMITS.items() if not info.get(flag, True)),
         )
 
     def stop(self, replica: str, *, force: bool) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any, cast
 
 from deployments.adapters.docker_client import STALL_SECONDS, Engine, text_of
 from deployments.ports import Build, HostRefused, ImageMissing, StoredImage
@@ -36,7 +36,7 @@ class DockerImages:
     def build(self, context: Iterable[bytes], *, tag: str, labels: Mapping[str, str]) -> Build:
         with self.engine.talk():
             entries = self.engine.patient.build(
-                fileobj=_Chunks(context),
+                fileobj=cast("IO[bytes]", _Chunks(context)),
                 custom_context=True,
                 tag=tag,
                 labels={**labels, OWNER: self.owner, TAG: tag},
@@ -45,7 +45,7 @@ class DockerImages:
                 rm=True,
                 forcerm=True,
                 decode=True,
-                timeout=STALL_SECONDS,
+                timeout=int(STALL_SECONDS),
             )
         return DockerBuild(self.engine, entries)
 
@@ -56,12 +56,12 @@ class DockerImages:
             # Not the SDK's `get_image`: it takes the time limit off its socket.
             url = f"{client.base_url}/v{client.api_version}/images/{engine_id}/get"
             with client.get(url, stream=True, timeout=STALL_SECONDS) as answer:
-                client._raise_for_status(answer)
+                client._raise_for_status(answer)  # type: ignore[attr-defined]
                 yield from answer.iter_content(_CHUNK)
 
     def load(self, stream: Iterable[bytes]) -> None:
         with self.engine.talk():
-            _require_no_error(self.engine.patient.load_image(iter(stream)))
+            _require_no_error(self.engine.patient.load_image(iter(stream)))  # type: ignore[no-untyped-call]
 
     def push(self, engine_id: str, repository: str) -> str:
         self._require_ours(self._inspect(engine_id))
@@ -121,7 +121,7 @@ class DockerImages:
 
     def _inspect(self, reference: str) -> dict[str, Any]:
         with self.engine.talk():
-            found: dict[str, Any] = self.engine.quick.inspect_image(reference)
+            found: dict[str, Any] = self.engine.quick.inspect_image(reference)  # type: ignore[no-untyped-call]
         return found
 
     def _require_ours(self, found: Mapping[str, Any]) -> None:

@@ -70,7 +70,7 @@ def _docker(host: Host) -> DockerHost:
     except engines.BadAddress as problem:
         raise HostSilent(str(problem)) from None
     credentials = _unsealed(host)
-    if credentials is None and not _may_be_plain(address):
+    if credentials is None and not may_be_plain(address):
         raise HostSilent("Plain TCP to an Engine of another machine is not allowed.")
     engine = docker_client.engine(
         host.address,
@@ -89,7 +89,8 @@ def _docker(host: Host) -> DockerHost:
     )
 
 
-def _may_be_plain(address: engines.EngineAddress) -> bool:
+def may_be_plain(address: engines.EngineAddress) -> bool:
+    """Whether an Engine may be talked to there without TLS."""
     return address.kind == "ssh" or address.is_here or settings.CONFIG.allow_plain_tcp_hosts
 
 

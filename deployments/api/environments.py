@@ -1,4 +1,4 @@
-"""/environments, /hosts and /gateways"""
+"""/environments and /gateways"""
 
 from __future__ import annotations
 
@@ -13,21 +13,17 @@ from core.api.pagination import page
 from core.api.schema import PAGE_PARAMETERS, page_of
 from core.api.serializers import validated
 from deployments.api.answers import show
-from deployments.api.inputs import EnvironmentChange, NewGateway, NewHost
-from deployments.api.shapes import EnvironmentShape, GatewayShape, HostShape, NewGatewayShape
-from deployments.models import Environment, Gateway, Host
+from deployments.api.inputs import EnvironmentChange, NewGateway
+from deployments.api.shapes import EnvironmentShape, GatewayShape, NewGatewayShape
+from deployments.models import Environment, Gateway
 from deployments.selectors import environments as selectors
 from deployments.selectors import gate
-from deployments.services import environments, gateways, hosts
+from deployments.services import environments, gateways
 from governance.api.base import ApiView
 
 
 def _environment(environment: Environment) -> dict[str, object]:
     return show(EnvironmentShape, selectors.environment_row(environment))
-
-
-def _host(host: Host) -> dict[str, object]:
-    return show(HostShape, selectors.host_row(host))
 
 
 def _gateway(gateway: Gateway) -> dict[str, object]:
@@ -58,37 +54,6 @@ class OneEnvironment(ApiView):
         environments.edit(actor=self.actor, name=name, revision=seen, **change)
         row = selectors.environment(self.actor, name)
         return preconditions.tagged(show(EnvironmentShape, row), row.revision)
-
-
-class Hosts(ApiView):
-    actions: ClassVar = {"GET": "environment.read", "POST": "host.add"}
-
-    @extend_schema(parameters=PAGE_PARAMETERS, responses={200: page_of(HostShape)})
-    def get(self, request: Request) -> Response:
-        return page(request, selectors.host_rows(self.actor), _host)
-
-    @extend_schema(request=NewHost, responses={201: HostShape})
-    def post(self, request: Request) -> Response:
-        host = hosts.add(actor=self.actor, **validated(NewHost, request))
-        response = preconditions.tagged(_host(host), host.revision, status=201)
-        response["Location"] = f"{request.path}/{host.public_id}"
-        return response
-
-
-class OneHost(ApiView):
-    actions: ClassVar = {"GET": "environment.read", "DELETE": "host.remove"}
-
-    @extend_schema(responses={200: HostShape})
-    def get(self, request: Request, host_id: str) -> Response:
-        row = selectors.host(self.actor, host_id)
-        return preconditions.tagged(show(HostShape, row), row.revision)
-
-    @extend_schema(responses={204: None})
-    def delete(self, request: Request, host_id: str) -> Response:
-        revision = gate.host_for(self.actor, host_id).revision
-        seen = preconditions.require_match(request, revision)
-        hosts.remove(actor=self.actor, host_id=host_id, revision=seen)
-        return Response(status=204)
 
 
 class Gateways(ApiView):

@@ -8,8 +8,9 @@ from rest_framework import serializers
 from core.api.fields import JSONObject, Number, OneOf, Text, Truth, Whole
 from core.api.serializers import StrictSerializer
 from deployments.domain import keys, naming
+from deployments.domain.engines import FORMS
 from deployments.models import Host, Model
-from deployments.services.hosts import MAX_CAPACITY
+from deployments.services.hosts import LONGEST_PEM, MAX_CAPACITY
 from deployments.services.models import LONGEST_DESCRIPTION
 from deployments.services.rollouts import MAX_REPLICAS
 
@@ -99,12 +100,41 @@ class EnvironmentChange(StrictSerializer):
     drain_seconds = Number(min_value=0, max_value=3600, required=False)
 
 
+def _pem(what: str) -> Text:
+    return Text(max_length=LONGEST_PEM, help_text=f"{what}, in PEM.")
+
+
+class EngineTls(StrictSerializer):
+    authority = _pem("The authority that has signed the Engine's certificate")
+    certificate = _pem("The certificate that the Engine accepts from Slipway")
+    key = _pem("Its private key, without a password; never shown again")
+
+
+def _publish_address() -> Text:
+    sentence = "The host's IP address on which the ports of its replicas are published."
+    return Text(max_length=100, required=False, help_text=sentence)
+
+
 class NewHost(StrictSerializer):
     environment = Text(max_length=60)
     name = Name()
     kind = OneOf(choices=Host.Kind.values, required=False)
-    address = Text(max_length=200, allow_blank=True, required=False)
+    address = Text(
+        max_length=200, allow_blank=True, required=False, help_text=f"Of a Docker host. {FORMS}"
+    )
+    publish_address = _publish_address()
+    tls = EngineTls(required=False)
     capacity = Whole(min_value=1, max_value=MAX_CAPACITY, required=False)
+
+
+class HostChange(StrictSerializer):
+    publish_address = _publish_address()
+    tls = EngineTls(required=False)
+    capacity = Whole(min_value=1, max_value=MAX_CAPACITY, required=False)
+
+
+class ReplaceInput(StrictSerializer):
+    reason = Text(max_length=LONGEST_REASON, allow_blank=True, required=False)
 
 
 class NewGateway(StrictSerializer):

@@ -82,14 +82,27 @@ class AliasMoveShape(Shape):
     moved_at = serializers.DateTimeField()
 
 
+class EngineShape(Shape):
+    version = serializers.CharField(help_text="Empty for a host without an Engine.")
+    os = serializers.CharField()
+    cpus = serializers.IntegerField()
+    memory_bytes = serializers.IntegerField()
+    has_base_image = serializers.BooleanField(help_text="Versions can be built on it.")
+    security = serializers.ListField(child=serializers.CharField())
+
+
 class HostShape(Shape):
     id = serializers.CharField()
     name = serializers.CharField()
     environment = serializers.CharField()
     kind = serializers.CharField()
     address = serializers.CharField()
+    publish_address = serializers.CharField(help_text="Where the ports of its replicas are.")
+    has_credentials = serializers.BooleanField(help_text="It is reached with mutual TLS.")
+    engine = EngineShape()
     capacity = serializers.IntegerField()
     replicas = serializers.IntegerField()
+    free = serializers.IntegerField()
     state = serializers.CharField(help_text="ok, silent or unknown")
     last_contact_at = serializers.DateTimeField(allow_null=True)
     last_error = serializers.CharField()
@@ -103,6 +116,10 @@ class ResourceShape(Shape):
     acknowledged = serializers.IntegerField()
     rejected = serializers.IntegerField()
     reason = serializers.CharField()
+
+
+class ReplacedShape(Shape):
+    replaced = serializers.IntegerField(help_text="How many replicas were given up.")
 
 
 class GatewayShape(Shape):
@@ -163,6 +180,7 @@ class ReplicaShape(Shape):
     release = serializers.CharField()
     version = serializers.IntegerField()
     host = serializers.CharField()
+    host_silent = serializers.BooleanField(help_text="Then the state is what was known last.")
     state = serializers.CharField()
     address = serializers.CharField()
     port = serializers.IntegerField(allow_null=True)

@@ -7,6 +7,7 @@ from django.urls import path
 from deployments.api import (
     endpoints,
     environments,
+    hosts,
     images,
     keys,
     models,
@@ -37,8 +38,13 @@ urlpatterns = [
         environments.OneEnvironment.as_view(),
         name="api-environment",
     ),
-    path("hosts", environments.Hosts.as_view(), name="api-hosts"),
-    path("hosts/<pid:host_id>", environments.OneHost.as_view(), name="api-host"),
+    path("hosts", hosts.Hosts.as_view(), name="api-hosts"),
+    path("hosts/<pid:host_id>", hosts.OneHost.as_view(), name="api-host"),
+    path(
+        "hosts/<pid:host_id>/replace-replicas",
+        hosts.ReplaceReplicas.as_view(),
+        name="api-host-replace-replicas",
+    ),
     path("gateways", environments.Gateways.as_view(), name="api-gateways"),
     path("gateways/<pid:gateway_id>", environments.OneGateway.as_view(), name="api-gateway"),
     path("endpoints", endpoints.Endpoints.as_view(), name="api-endpoints"),

@@ -43,6 +43,8 @@ class EngineAddress:
 
 def parse(text: str) -> EngineAddress:
     """Raises BadAddress."""
+    if not text.isprintable() or " " in text:
+        raise BadAddress(FORMS)  # what parsing would silently take out
     try:
         parts = urlsplit(text)
         port = parts.port or 0
@@ -61,6 +63,13 @@ def parse(text: str) -> EngineAddress:
                 raise BadAddress("The user of an ssh address has letters, digits, '.', '_', '-'.")
             return EngineAddress("ssh", host=_host(parts.hostname), port=port, user=user)
     raise BadAddress(FORMS)
+
+
+def publish_default(engine: EngineAddress) -> str:
+    """Where the Engine itself is reached, if that is an IP address; empty if it is not known."""
+    if engine.kind == "unix":
+        return "127.0.0.1"
+    return engine.host if _is_ip(engine.host) else ""
 
 
 def publish_problem(text: str, engine: EngineAddress) -> str | None:

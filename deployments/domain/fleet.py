@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from deployments.domain.rollout import NO_TRAFFIC, Phase, Spec, Status, loser
+from deployments.domain.rollout import NO_TRAFFIC, Phase, ReasonCode, Spec, Status, loser
 
 MAX_BACKOFF_SECONDS = 30.0
 
@@ -74,6 +75,15 @@ class Changes:
     start: tuple[Start, ...] = ()
     stop: tuple[Stop, ...] = ()
     again_at: float | None = None
+
+
+def abandoned(host: str) -> dict[str, Any]:
+    """The failure of a copy whose silent host a person has given up."""
+    return {
+        "code": str(ReasonCode.HOST_ABANDONED),
+        "message": f"The host {host} does not answer; its replicas are replaced elsewhere.",
+        "evidence": {"host": host},
+    }
 
 
 def needs(

@@ -120,6 +120,7 @@ class Serving:
     version: int | None
     wanted: int
     ready: int
+    silent_hosts: tuple[str, ...] = ()  # that hold copies of it
 
 
 def endpoint_state(serving: Serving) -> tuple[str, str]:
@@ -129,6 +130,12 @@ def endpoint_state(serving: Serving) -> tuple[str, str]:
     if serving.ready == 0:
         return "down", f"No replica of version {serving.version} is ready."
     replicas = "1 replica" if serving.wanted == 1 else f"{serving.wanted} replicas"
+    if serving.silent_hosts:
+        names = ", ".join(serving.silent_hosts)
+        return (
+            "degraded",
+            f"Serving version {serving.version} as far as is known: no answer from {names}.",
+        )
     if serving.ready < serving.wanted:
         return (
             "degraded",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -75,11 +76,17 @@ def _ask(rows: list[Host], facts_of: frozenset[str]) -> dict[str, Seen]:
     if not rows:
         return {}
     pool = ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="ask-host")
-    asked = [(host, pool.submit(_answer_of, host, host.pk in facts_of)) for host in rows]
-    wait([answer for _, answer in asked], timeout=_ROUND * settings.CONFIG.host_timeout_seconds)
+    asked = {pool.submit(_answer_of, host, host.pk in facts_of): host for host in rows}
+    seconds = _ROUND * settings.CONFIG.host_timeout_seconds
+    seen: dict[str, Seen] = {}
+    # Each is noted as it comes: those that answer must not look silent because of those that hang.
+    with suppress(TimeoutError):
+        for answer in as_completed(asked, timeout=seconds):
+            seen[asked[answer].pk] = _note(asked[answer], answer.result())
     # Whoever still talks ends by the limits of its own connections; nobody waits for it here.
     pool.shutdown(wait=False, cancel_futures=True)
-    return {host.pk: _note(host, _result(answer)) for host, answer in asked}
+    late = _Answer(None, None, None, "The host took too long to say what it runs.", seconds)
+    return seen | {host.pk: _note(host, late) for host in rows if host.pk not in seen}
 
 
 def _answer_of(host: Host, with_facts: bool) -> _Answer:
@@ -92,13 +99,6 @@ def _answer_of(host: Host, with_facts: bool) -> _Answer:
     except (HostSilent, HostRefused) as problem:
         return _Answer(None, None, None, problem.detail, time.monotonic() - began)
     return _Answer(adapter, replicas, facts, "", time.monotonic() - began)
-
-
-def _result(answer: Future[_Answer]) -> _Answer:
-    if answer.done():
-        return answer.result()
-    seconds = _ROUND * settings.CONFIG.host_timeout_seconds
-    return _Answer(None, None, None, "The host took too long to say what it runs.", seconds)
 
 
 def _note(host: Host, answer: _Answer) -> Seen:

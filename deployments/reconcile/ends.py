@@ -50,15 +50,6 @@ def not_started(problem: HostRefused) -> dict[str, Any]:
     }
 
 
-def abandoned(host: str) -> dict[str, Any]:
-    """A person has given up on the silent host that holds it."""
-    return {
-        "code": str(ReasonCode.HOST_ABANDONED),
-        "message": f"The host {host} does not answer; its replicas are replaced elsewhere.",
-        "evidence": {"host": host},
-    }
-
-
 def _verdict(exit_code: int | None) -> tuple[ReasonCode, str]:
     if exit_code == _LOAD_FAILED:
         return ReasonCode.MODEL_LOAD_FAILED, "The model could not be loaded in its replica"

@@ -77,14 +77,33 @@ class AliasMoveRow:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineRow:
+    """What a host said last about itself. Zero and empty mean not known; `security` is what it
+    confines containers with."""
+
+    version: str
+    os: str
+    cpus: int
+    memory_bytes: int
+    has_base_image: bool
+    security: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HostRow:
+    """`replicas` and `free` are of `capacity`."""
+
     id: str
     name: str
     environment: str
     kind: str
     address: str
+    publish_address: str
+    has_credentials: bool
+    engine: EngineRow
     capacity: int
     replicas: int
+    free: int
     state: str  # ok, silent, unknown
     last_contact_at: datetime | None
     last_error: str
@@ -150,10 +169,13 @@ class TrafficRow:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaRow:
+    """`host_silent`: its host does not answer, so that the state is what was known last."""
+
     id: str
     release: str
     version: int
     host: str
+    host_silent: bool
     slot: int
     state: str
     address: str

@@ -17,6 +17,7 @@ from deployments.selectors.cards import (
     RolloutCard,
     TrafficRow,
 )
+from deployments.selectors.environments import host_state
 from governance import authorize
 from governance.domain.access import Actor
 
@@ -141,6 +142,7 @@ def replica_row(copy: Replica, version: int) -> ReplicaRow:
         release=copy.release.public_id,
         version=version,
         host=copy.host.name,
+        host_silent=copy.ended_at is None and host_state(copy.host) == "silent",
         slot=copy.slot,
         state=copy.state,
         address=copy.address,
@@ -190,13 +192,16 @@ def _state(
     if active is not None and active.status.phase in _MOVING:
         return active.status.badge, active.status.sentence
     stable = row.stable_release
-    ready = sum(
-        copy.state == Replica.State.READY
-        for copy in copies
-        if stable is not None and copy.release == stable.public_id
+    if stable is None:
+        return progress.endpoint_state(progress.Serving(None, row.replicas, 0))
+    mine = [copy for copy in copies if copy.release == stable.public_id]
+    serving = progress.Serving(
+        version=stable.version.number,
+        wanted=row.replicas,
+        ready=sum(copy.state == Replica.State.READY for copy in mine),
+        silent_hosts=tuple(sorted({copy.host for copy in mine if copy.host_silent})),
     )
-    version = stable.version.number if stable else None
-    return progress.endpoint_state(progress.Serving(version, row.replicas, ready))
+    return progress.endpoint_state(serving)
 
 
 def _stable(row: Endpoint) -> ReleaseRow | None:

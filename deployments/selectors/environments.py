@@ -11,7 +11,13 @@ from core import clock
 from deployments.domain import routing
 from deployments.models import Environment, Gateway, Host, Replica
 from deployments.selectors import gate
-from deployments.selectors.cards import EnvironmentRow, GatewayRow, HostRow, ResourceRow
+from deployments.selectors.cards import (
+    EngineRow,
+    EnvironmentRow,
+    GatewayRow,
+    HostRow,
+    ResourceRow,
+)
 from governance.domain.access import Actor
 
 _SHORT = {routing.CLUSTER_TYPE: "clusters", routing.ROUTE_TYPE: "routes"}
@@ -65,20 +71,30 @@ def host_rows(actor: Actor) -> QuerySet[Host]:
 
 
 def host_row(host: Host) -> HostRow:
+    running = getattr(host, "running", 0)
     return HostRow(
         id=host.public_id,
         name=host.name,
         environment=host.environment.name,
         kind=host.kind,
         address=host.address,
+        publish_address=host.publish_address,
+        has_credentials=bool(host.sealed_tls),
+        engine=_engine(host),
         capacity=host.capacity,
-        replicas=getattr(host, "running", 0),
-        state=_state(host.last_contact_at, settings.CONFIG.host_silence_seconds),
+        replicas=running,
+        free=max(0, host.capacity - running),
+        state=host_state(host),
         last_contact_at=host.last_contact_at,
         last_error=host.last_error,
         created_at=host.created_at,
         revision=host.revision,
     )
+
+
+def host_state(host: Host) -> str:
+    """ok, silent, or unknown until it was first heard of."""
+    return _state(host.last_contact_at, settings.CONFIG.host_silence_seconds)
 
 
 def gateway_rows(actor: Actor) -> QuerySet[Gateway]:
@@ -105,6 +121,18 @@ def gateway_row(gateway: Gateway) -> GatewayRow:
         ),
         created_at=gateway.created_at,
         revision=gateway.revision,
+    )
+
+
+def _engine(host: Host) -> EngineRow:
+    said = host.engine
+    return EngineRow(
+        version=said.get("engine_version", ""),
+        os=said.get("os", ""),
+        cpus=said.get("cpus", 0),
+        memory_bytes=said.get("memory_bytes", 0),
+        has_base_image=bool(said.get("base_id")),
+        security=tuple(said.get("security", ())),
     )
 
 

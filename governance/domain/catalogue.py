@@ -111,6 +111,8 @@ _ACTIONS = (
     Action("environment.create", "Create an environment", OPERATORS, _WRITE_ENVIRONMENTS),
     Action("environment.edit", "Edit an environment", OPERATORS, _WRITE_ENVIRONMENTS),
     Action("host.add", "Add a host", OPERATORS, _WRITE_ENVIRONMENTS, by_system=True),
+    Action("host.edit", "Edit a host", OPERATORS, _WRITE_ENVIRONMENTS),
+    Action("host.replace", "Replace a silent host's replicas", OPERATORS, _WRITE_ENVIRONMENTS),
     Action("host.remove", "Remove a host", OPERATORS, _WRITE_ENVIRONMENTS, by_system=True),
     Action("gateway.add", "Register a gateway", OPERATORS, _WRITE_ENVIRONMENTS, by_system=True),
     Action("gateway.remove", "Remove a gateway", OPERATORS, _WRITE_ENVIRONMENTS, by_system=True),

@@ -85,6 +85,11 @@ def test_a_pause_has_succeeded_when_the_loop_has_seen_it() -> None:
         (Serving(2, 3, 3), "serving", "Serving version 2 with 3 replicas."),
         (Serving(2, 3, 1), "degraded", "Serving version 2 with 1 of 3 replicas."),
         (Serving(2, 3, 0), "down", "No replica of version 2 is ready."),
+        (
+            Serving(2, 3, 3, ("a", "b")),
+            "degraded",
+            "Serving version 2 as far as is known: no answer from a, b.",
+        ),
     ],
 )
 def test_an_endpoint_says_what_it_serves(serving: Serving, state: str, sentence: str) -> None:

@@ -12,13 +12,16 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.http import http_date
 
 from core import clock
 from deployments import wakeups
+from deployments.domain import keys as rules
 from deployments.domain import routing
 from deployments.domain.rollout import ReasonCode
 from deployments.models import Endpoint, Environment, Publication, Replica, Route, Snapshot
 from deployments.selectors import keys
+from wire.serving import ServingConfig
 
 _KEPT_PUBLICATIONS = 30
 
@@ -36,6 +39,7 @@ def publish(environment_id: str) -> None:
                 environment=environment.name,
                 smoke_secret=environment.smoke_secret,
                 endpoints=tuple(endpoint.as_route() for endpoint in endpoints),
+                quota_resets_at=http_date(rules.next_day(clock.now()).timestamp()),
             )
         )
         changed = [
@@ -107,7 +111,7 @@ class _Endpoint:
         self.addresses: dict[str, list[list[Any]]] = {}
         for replica in ready.order_by("pk"):
             addresses = self.addresses.setdefault(replica.release_id, [])
-            addresses.append([replica.address, replica.port])
+            addresses.append([replica.address, replica.port, replica.grpc_port])
 
     @property
     def contents(self) -> dict[str, Content]:
@@ -136,12 +140,19 @@ class _Endpoint:
             clusters=tuple(
                 routing.ReleaseCluster(
                     route.release.public_id,
-                    tuple((host, port) for host, port in self.addresses.get(route.release_id, [])),
+                    tuple(
+                        routing.Address(*each) for each in self.addresses.get(route.release_id, [])
+                    ),
+                    route.release.version.number,
                 )
                 for route in self.routes
             ),
             is_open=self.row.is_open,
             keys=self.grants,
+            max_body_bytes=max(
+                (ServingConfig.from_json(r.release.config).max_body_bytes for r in self.routes),
+                default=ServingConfig().max_body_bytes,
+            ),
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.adapters.gateway_binary import envoy_binary
+from deployments.domain import gateways
 from deployments.domain.routing import CLUSTER_TYPE
 
 UNKNOWN = "the gateway refused it; its log (envoy.log in the gateway's state folder) has the reason"
@@ -30,6 +31,7 @@ def explain_rejection(
         config = Path(folder) / "config.json"
         config.touch(0o600)
         config.write_text(json.dumps(_config(type_url, resources)))
+        _place_secrets(Path(folder))
         try:
             done = subprocess.run(
                 [
@@ -48,6 +50,7 @@ def explain_rejection(
                 timeout=timeout,
                 check=False,
                 stdin=subprocess.DEVNULL,
+                cwd=folder,
             )
         except (OSError, subprocess.TimeoutExpired):
             return UNKNOWN
@@ -62,7 +65,15 @@ def _config(type_url: str, resources: Sequence[Mapping[str, Any]]) -> dict[str, 
         static = {"clusters": [_plain(each) for each in resources]}
     else:
         static = {"listeners": [_listener(n, _plain(r)) for n, r in enumerate(resources)]}
-    return {"static_resources": static}
+    return {"node": {"id": "validate", "cluster": "validate"}, "static_resources": static}
+
+
+def _place_secrets(folder: Path) -> None:
+    """Clusters refer to files of the launcher's, which have to exist and are not read here."""
+    for name in (gateways.OWN_CERTIFICATE, gateways.AUTHORITY):
+        path = folder / gateways.watched_file(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('{"resources": []}')
 
 
 def _plain(resource: Mapping[str, Any]) -> dict[str, Any]:

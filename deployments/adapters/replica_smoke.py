@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from deployments.adapters.gateway_smoke import SmokeAnswer
-from deployments.domain.routing import SMOKE_HEADER
+from deployments.domain.routing import SMOKE_MARKER
 
 _EVIDENCE = 500
 
@@ -31,7 +31,7 @@ def ask(
     try:
         # The proxy settings of the environment are not meant for a replica.
         with httpx.Client(timeout=timeout, trust_env=False, verify=context) as client:
-            response = client.post(url, json=dict(sample), headers={SMOKE_HEADER: "1"})
+            response = client.post(url, json=dict(sample), headers={SMOKE_MARKER: "1"})
     except httpx.HTTPError as problem:
         sentence = f"{type(problem).__name__}: {problem}"
         return SmokeAnswer(False, None, time.perf_counter() - began, sentence[:_EVIDENCE])

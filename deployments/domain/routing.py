@@ -14,8 +14,17 @@ from typing import Any
 
 import rfc8785
 
-from deployments.domain.routing_clusters import CLUSTER_TYPE, Resource, clusters
+from deployments.domain.routing_clusters import CLUSTER_TYPE, clusters
+from deployments.domain.routing_headers import (
+    KEY_HEADER,
+    RELEASE_HEADER,
+    SMOKE_HEADER,
+    SMOKE_MARKER,
+    SMOKE_RELEASE_HEADER,
+    VERSION_HEADER,
+)
 from deployments.domain.routing_inputs import (
+    Address,
     EndpointRoute,
     EnvironmentRoutes,
     ExposedRelease,
@@ -23,25 +32,21 @@ from deployments.domain.routing_inputs import (
     ReleaseCluster,
     Share,
 )
-from deployments.domain.routing_routes import (
-    RELEASE_HEADER,
-    ROUTE_CONFIG_NAME,
-    ROUTE_TYPE,
-    SMOKE_HEADER,
-    SMOKE_RELEASE_HEADER,
-    VERSION_HEADER,
-    routes,
-)
+from deployments.domain.routing_routes import ROUTE_CONFIG_NAME, ROUTE_TYPE, routes
+from deployments.domain.routing_shapes import Resource
 
 __all__ = [
     "CLUSTER_TYPE",
+    "KEY_HEADER",
     "RELEASE_HEADER",
     "ROUTE_CONFIG_NAME",
     "ROUTE_TYPE",
     "SMOKE_HEADER",
+    "SMOKE_MARKER",
     "SMOKE_RELEASE_HEADER",
     "TYPE_URLS",
     "VERSION_HEADER",
+    "Address",
     "EndpointRoute",
     "EnvironmentRoutes",
     "ExposedRelease",

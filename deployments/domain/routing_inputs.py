@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from wire.serving import ServingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,28 @@ class ExposedRelease:
     version: int
 
 
+class Address(NamedTuple):
+    """Where one replica listens. Without `grpc_port` it is not asked over gRPC."""
+
+    host: str
+    port: int
+    grpc_port: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseCluster:
-    """Where a release's ready replicas are. Without addresses there is no cluster."""
+    """Where a release's ready replicas are. Without addresses there is no cluster.
+
+    `version` is what the gateways say who answered; None is left out.
+    """
 
     release_id: str
-    addresses: tuple[tuple[str, int], ...]
+    addresses: tuple[Address, ...]
+    version: int | None = None
+
+    @property
+    def grpc_addresses(self) -> tuple[Address, ...]:
+        return tuple(each for each in self.addresses if each.grpc_port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +72,7 @@ class EndpointRoute:
     a smoke inference reaches yet: being there is what "added to the gateway" means.
 
     An open endpoint answers without a key; any other answers the keys that are named here and
-    nobody else.
+    nobody else. `max_body_bytes` is the most that any of its releases takes.
     """
 
     name: str
@@ -62,12 +81,15 @@ class EndpointRoute:
     clusters: tuple[ReleaseCluster, ...] = ()
     is_open: bool = False
     keys: tuple[Grant, ...] = ()
+    max_body_bytes: int = ServingConfig().max_body_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentRoutes:
-    """An empty `smoke_secret` means that no smoke route exists."""
+    """An empty `smoke_secret` means that no smoke route exists. `quota_resets_at` is when exhausted
+    keys may be used again: an HTTP date."""
 
     environment: str
     smoke_secret: str
     endpoints: tuple[EndpointRoute, ...] = ()
+    quota_resets_at: str = ""

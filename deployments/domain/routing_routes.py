@@ -1,201 +1,227 @@
-"""Routes: which release answers a path, and what the gateway answers by itself.
+"""Routes: which release answers a path or a gRPC message, and what the gateway answers by itself.
 
-The order inside an endpoint matters, because the first match wins: smoke routes (they need the
-secret), then `/versions/N` of live releases, then the weighted route. Everything unknown ends in
-one 404.
+Envoy finds an endpoint's routes in a tree, so its cost does not grow with the endpoints. Inside an
+endpoint the order matters, because the first match wins: smoke routes (they need the secret), then
+the versions of live releases, then the weighted route. What lies below an endpoint's path is the
+replica's to know. Everything unknown ends in one 404.
 
-Both internal headers are taken off every request before it goes upstream; only a smoke route puts a
-marker back, so nobody outside can make a replica believe that a request is a smoke inference.
+A gRPC call says in its message which model it means. It comes here twice: first to be read, then
+with the name in a header that nobody outside can set.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from deployments.domain.routing_clusters import Resource
-from deployments.domain.routing_inputs import EndpointRoute, EnvironmentRoutes, Share
+from deployments.domain import routing_access as access
+from deployments.domain.routing_actions import (
+    GRPC,
+    HTTP,
+    Transport,
+    forward,
+    known_releases,
+    live_versions,
+    mirrors,
+    serving,
+    to_one,
+)
+from deployments.domain.routing_clusters import GRPC_SERVER, serving_over_grpc
+from deployments.domain.routing_headers import (
+    MODEL_HEADER,
+    MODEL_VERSION_HEADER,
+    NEVER_UPSTREAM,
+    SMOKE_HEADER,
+    SMOKE_MARKER,
+    SMOKE_RELEASE_HEADER,
+)
+from deployments.domain.routing_inputs import EndpointRoute, EnvironmentRoutes
+from deployments.domain.routing_shapes import Resource, extension, header, of_header
 
 ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 ROUTE_CONFIG_NAME = "models"
-SMOKE_HEADER = "x-slipway-smoke"
-SMOKE_RELEASE_HEADER = "x-slipway-release"
-VERSION_HEADER = "x-model-version"
-RELEASE_HEADER = "x-release"
-REQUEST_TIMEOUT = "60s"
-
-_PREVIOUS_HOSTS = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-_RETRY: Resource = {
-    # Only failures before the request was sent: an inference may be charged, recorded or slow.
-    "retry_on": "connect-failure,refused-stream,reset-before-request",
-    "num_retries": 2,
-    "retry_host_predicate": [
-        {
-            "name": "envoy.retry_host_predicates.previous_hosts",
-            "typed_config": {"@type": f"type.googleapis.com/{_PREVIOUS_HOSTS}"},
-        }
-    ],
-    "host_selection_retry_max_attempts": 5,
-    "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.050s"},
-}
+GRPC_SERVICE = "/inference.GRPCInferenceService/"
+_OF_A_MODEL = ("ModelInfer", "ModelMetadata", "ModelReady")
+_OF_THE_SERVER = ("ServerLive", "ServerReady", "ServerMetadata")
+# The services of gRPC itself.
+_ABOUT_THE_SERVER = (
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
+)
+_SERVER_CALLS_PER_SECOND = 50
+_ROUTES = "envoy.config.route.v3.RouteList"
+_GRPC_NOT_FOUND = header("grpc-status", "5")
 
 
 def routes(environment: EnvironmentRoutes) -> list[Resource]:
     """The one route configuration of an environment, as a list of one resource."""
-    found: list[Resource] = []
-    for endpoint in sorted(environment.endpoints, key=lambda each: each.name):
-        found += _endpoint_routes(endpoint, environment.smoke_secret)
+    endpoints = sorted(environment.endpoints, key=lambda each: each.name)
+    server = _to_any_server(environment)
+    by_path = {_path(each): _first_of(_over_http(each, environment)) for each in endpoints} | {
+        prefix: _first_of([server]) for prefix in _ABOUT_THE_SERVER
+    }
+    by_path[GRPC_SERVICE] = _by_message(environment, endpoints, server)
+    tree = _tree(":path", "prefix_match_map", by_path, _first_of(_own_answers()))
     return [
         {
             "@type": ROUTE_TYPE,
             "name": ROUTE_CONFIG_NAME,
-            "virtual_hosts": [
-                {"name": "models", "domains": ["*"], "routes": [*found, *_own_answers()]}
-            ],
+            "request_headers_to_remove": list(NEVER_UPSTREAM),
+            "virtual_hosts": [{"name": "models", "domains": ["*"], "matcher": tree}],
         }
     ]
 
 
-def _endpoint_routes(endpoint: EndpointRoute, secret: str) -> list[Resource]:
-    reachable = {cluster.release_id for cluster in endpoint.clusters if cluster.addresses}
-    found = [
-        _smoke(endpoint.name, release, version, secret)
-        for release, version in sorted(_known_releases(endpoint).items())
-        if secret and release in reachable
-    ]
-    for version, shares in sorted(_live_versions(endpoint, reachable).items()):
-        found.append(_weighted(endpoint.name, f"{endpoint.name}@{version}", shares, version))
-    serving = [s for s in endpoint.shares if s.percent > 0 and s.release_id in reachable]
-    if serving:
-        mirrors = [s for s in endpoint.shares if s.mirror_percent and s.release_id in reachable]
-        found.append(_weighted(endpoint.name, endpoint.name, serving, None, mirrors))
-    else:
-        found.append(
-            _answer(
-                endpoint.name,
-                {"safe_regex": {"regex": _path(endpoint.name)}},
-                503,
-                {"error": f"endpoint '{endpoint.name}' has no live release"},
-            )
-        )
+def _path(endpoint: EndpointRoute) -> str:
+    return f"/v2/models/{endpoint.name}"
+
+
+def _over_http(endpoint: EndpointRoute, environment: EnvironmentRoutes) -> list[Resource]:
+    path = _path(endpoint)
+    filters = access.of_endpoint(endpoint, environment.quota_resets_at)
+    found = _smoke_routes(endpoint, environment.smoke_secret)
+    for version, shares in live_versions(endpoint, HTTP):
+        match = {"path_separated_prefix": f"{path}/versions/{version}"}
+        name = f"{endpoint.name}@{version}"
+        found.append(_route(name, match, forward(shares, HTTP), filters))
+    others = {"path_separated_prefix": f"{path}/versions"}
+    sentence = f"endpoint '{endpoint.name}' has no such live version"
+    found.append(_answer(f"{endpoint.name}@", others, 404, sentence, filters))
+    found.append(_weighted(endpoint, HTTP, {"path_separated_prefix": path}, filters))
     return found
 
 
-def _known_releases(endpoint: EndpointRoute) -> dict[str, int | None]:
-    """Every release with a cluster, and its version if the routes say it."""
-    versions: dict[str, int | None] = {c.release_id: None for c in endpoint.clusters}
-    versions |= {each.release_id: each.version for each in endpoint.exposed}
-    return versions | {each.release_id: each.version for each in endpoint.shares}
+def _over_grpc(endpoint: EndpointRoute, environment: EnvironmentRoutes) -> list[Resource]:
+    filters = access.of_endpoint_by_message(endpoint, environment.quota_resets_at)
+    found = []
+    for version, shares in live_versions(endpoint, GRPC):
+        match = _with({"exact": str(version)})
+        name = f"{endpoint.name}@{version}:grpc"
+        found.append(_route(name, match, forward(shares, GRPC), filters))
+    others = {"prefix": "/", "headers": [{"name": MODEL_VERSION_HEADER, "present_match": True}]}
+    sentence = f"endpoint '{endpoint.name}' has no such live version"
+    answer = _answer(f"{endpoint.name}@:grpc", others, 404, sentence, filters)
+    found.append(answer | {"response_headers_to_add": [_GRPC_NOT_FOUND]})
+    found.append(_weighted(endpoint, GRPC, {"prefix": "/"}, filters))
+    # The message was taken in before its endpoint was known: the script that read it compares.
+    told = {"filter_metadata": {access.MODEL: {"most_bytes": endpoint.max_body_bytes}}}
+    return [route | {"metadata": told} for route in found]
 
 
-def _live_versions(endpoint: EndpointRoute, reachable: set[str]) -> dict[int, list[Share]]:
-    """Who answers `/versions/N`. Two releases may be of one version (another configuration of it):
-    then those with weight answer, in their proportion, and an exposed one only where none has
-    any."""
-    live: dict[int, list[Share]] = {}
-    for share in endpoint.shares:
-        if share.percent > 0 and share.release_id in reachable:
-            live.setdefault(share.version, []).append(share)
-    for exposed in endpoint.exposed:
-        if exposed.release_id in reachable and exposed.version not in live:
-            live[exposed.version] = [Share(exposed.release_id, exposed.version, 100)]
-    return live
-
-
-def _path(name: str, version: int | None = None) -> str:
-    middle = "" if version is None else f"/versions/{version}"
-    return f"/v2/models/{re.escape(name)}{middle}(/ready|/infer)?"
+def _with(version: Resource) -> Resource:
+    return {
+        "prefix": "/",
+        "headers": [{"name": MODEL_VERSION_HEADER, "string_match": version}],
+    }
 
 
 def _weighted(
-    endpoint: str,
-    name: str,
-    shares: Iterable[Share],
-    version: int | None,
-    mirrors: Iterable[Share] = (),
+    endpoint: EndpointRoute, transport: Transport, match: Resource, filters: Resource
 ) -> Resource:
-    route: Resource = {
-        "weighted_clusters": {"clusters": [_weight(share) for share in shares]},
-        "timeout": REQUEST_TIMEOUT,
-        "retry_policy": _RETRY,
-    }
-    policies = [_mirror(share) for share in mirrors]
-    if policies:
-        route["request_mirror_policies"] = policies
-    return {
-        "name": name,
-        "match": {"safe_regex": {"regex": _path(endpoint, version)}},
-        "route": route,
-        "request_headers_to_remove": [SMOKE_HEADER, SMOKE_RELEASE_HEADER],
-    }
+    shares = serving(endpoint, transport)
+    name = endpoint.name + transport.suffix
+    if not shares:
+        sentence = f"endpoint '{endpoint.name}' has no live release"
+        return _answer(name, match, 503, sentence, filters)
+    return _route(name, match, forward(shares, transport, mirrors(endpoint, transport)), filters)
 
 
-def _weight(share: Share) -> Resource:
-    return {
-        "name": share.release_id,
-        "weight": share.percent,
-        "response_headers_to_add": _who_answered(share.release_id, share.version),
-    }
-
-
-def _mirror(share: Share) -> Resource:
-    fraction = {"numerator": share.mirror_percent, "denominator": "HUNDRED"}
-    return {
-        "cluster": share.release_id,
-        "runtime_fraction": {"default_value": fraction},
-        "disable_shadow_host_suffix_append": True,
-    }
-
-
-def _smoke(endpoint: str, release: str, version: int | None, secret: str) -> Resource:
-    # No retry: a smoke inference must tell how it is, and its caller repeats it.
-    return {
-        "name": f"{endpoint}:smoke:{release}",
-        "match": {
-            "safe_regex": {"regex": _path(endpoint)},
+def _smoke_routes(endpoint: EndpointRoute, secret: str) -> list[Resource]:
+    """For releases with a cluster, whether they have traffic or not. No key: it is the control
+    plane that asks. No retry: a smoke inference must tell how it is, and its caller repeats it."""
+    if not secret:
+        # An exact match of nothing would match an empty header.
+        return []
+    found = []
+    filters = access.for_everybody() | {access.BODY: access.body(endpoint.max_body_bytes)}
+    for release in known_releases(endpoint, HTTP):
+        match = {
+            "path_separated_prefix": _path(endpoint),
             "headers": [
                 {"name": SMOKE_HEADER, "string_match": {"exact": secret}},
                 {"name": SMOKE_RELEASE_HEADER, "string_match": {"exact": release}},
             ],
-        },
-        "route": {"cluster": release, "timeout": REQUEST_TIMEOUT},
-        "request_headers_to_remove": [SMOKE_RELEASE_HEADER],
-        # Overwriting is what keeps the secret inside the gateway.
-        "request_headers_to_add": [_header(SMOKE_HEADER, "1")],
-        "response_headers_to_add": _who_answered(release, version),
-    }
+        }
+        route = _route(f"{endpoint.name}:smoke:{release}", match, to_one(release), filters)
+        found.append(route | {"request_headers_to_add": [header(SMOKE_MARKER, "1")]})
+    return found
 
 
-def _who_answered(release: str, version: int | None) -> list[Resource]:
-    headers = [_header(RELEASE_HEADER, release)]
-    if version is not None:
-        headers.insert(0, _header(VERSION_HEADER, str(version)))
-    return headers
+def _by_message(
+    environment: EnvironmentRoutes, endpoints: list[EndpointRoute], server: Resource
+) -> Resource:
+    """Calls whose model is known, and before that those whose message must be read."""
+    largest = max((each.max_body_bytes for each in endpoints), default=1)
+    filters = access.of_message(
+        key_needed=not any(each.is_open for each in endpoints), max_body_bytes=largest
+    )
+    unknown = {"prefix": "/", "headers": [{"name": MODEL_HEADER, "present_match": True}]}
+    answer = _answer("unknown-model", unknown, 404, "no such model", access.for_everybody())
+    first = [answer | {"response_headers_to_add": [_GRPC_NOT_FOUND]}]
+    for method in _OF_A_MODEL:
+        # The answer is only given if the script failed: then no model was found.
+        match = {"path": GRPC_SERVICE + method, "grpc": {}}
+        first.append(_answer(method, match, 500, "the message was not read", filters))
+    first += [
+        server | {"match": {"path": GRPC_SERVICE + method, "grpc": {}}} for method in _OF_THE_SERVER
+    ]
+    by_model = {each.name: _first_of(_over_grpc(each, environment)) for each in endpoints}
+    if not by_model:
+        return _first_of(first)
+    return {"matcher": _tree(MODEL_HEADER, "exact_match_map", by_model, _first_of(first))}
+
+
+def _to_any_server(environment: EnvironmentRoutes) -> Resource:
+    """For calls about no model. Without a key, so rarely."""
+    match = {"prefix": "/", "grpc": {}}
+    if not serving_over_grpc(environment):
+        return _answer("server", match, 503, "nothing is served", access.for_everybody())
+    filters = access.at_most(_SERVER_CALLS_PER_SECOND)
+    return _route("server", match, {"cluster": GRPC_SERVER, "timeout": "30s"}, filters)
 
 
 def _own_answers() -> list[Resource]:
     about = {"name": "slipway", "version": "1", "extensions": []}
     return [
-        _answer("about", {"path": "/v2"}, 200, about),
-        _answer("live", {"path": "/v2/health/live"}, 200, {"live": True}),
-        _answer("ready", {"path": "/v2/health/ready"}, 200, {"ready": True}),
-        _answer("unknown", {"prefix": "/"}, 404, {"error": "no such model, version or path"}),
+        _json("about", "/v2", about),
+        _json("live", "/v2/health/live", {"live": True}),
+        _json("ready", "/v2/health/ready", {"ready": True}),
     ]
 
 
-def _answer(name: str, match: Resource, status: int, body: Resource) -> Resource:
-    text = json.dumps(body, separators=(",", ":"))
+def _unknown() -> Resource:
+    sentence = "no such model, version or path"
+    return _answer("unknown", {"prefix": "/"}, 404, sentence, access.for_everybody())
+
+
+def _route(name: str, match: Resource, action: Resource, filters: Resource) -> Resource:
+    return {"name": name, "match": match, "route": action, "typed_per_filter_config": filters}
+
+
+def _answer(name: str, match: Resource, status: int, sentence: str, filters: Resource) -> Resource:
+    """A refusal. The launcher's bootstrap makes JSON of the sentence, or a gRPC status."""
     return {
         "name": name,
         "match": match,
-        "direct_response": {"status": status, "body": {"inline_string": text}},
-        "response_headers_to_add": [_header("content-type", "application/json")],
+        "direct_response": {"status": status, "body": {"inline_string": sentence}},
+        "typed_per_filter_config": filters,
     }
 
 
-def _header(key: str, value: str) -> Resource:
+def _json(name: str, path: str, content: Mapping[str, object]) -> Resource:
+    text = json.dumps(content, separators=(",", ":"))
+    answer = _answer(name, {"path": path}, 200, text, access.for_everybody())
+    return answer | {"response_headers_to_add": [header("content-type", "application/json")]}
+
+
+def _first_of(found: Iterable[Resource]) -> Resource:
+    """The first of these routes that matches; each list ends in the 404."""
+    return {"action": extension("routes", _ROUTES, routes=[*found, _unknown()])}
+
+
+def _tree(of: str, kind: str, found: Mapping[str, Resource], otherwise: Resource) -> Resource:
     return {
-        "header": {"key": key, "value": value},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        "matcher_tree": {"input": of_header(of), kind: {"map": dict(found)}},
+        "on_no_match": otherwise,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 
+from core.pki import Authority
 from modelserver.pb import inference_pb2 as pb
 from tests.contract.modelserver.grpc_harness import ANSWERS, SECONDS, refusal
 from tests.contract.modelserver.server import (
+    REPLICA,
     TOKEN,
     Replica,
     eventually,
@@ -22,6 +26,8 @@ from tests.contract.modelserver.server import (
     rows,
     running,
 )
+from wire import identity
+from wire.manifest import ReplicaTls
 
 SERVICE = "/inference.GRPCInferenceService"
 
@@ -116,3 +122,32 @@ def test_who_keeps_a_call_open_does_not_hold_up_the_end(tmp_path: Path) -> None:
             assert replica.process.wait(SECONDS) == 0
             assert refusal(lambda: call.result(SECONDS))[0] == grpc.StatusCode.UNAVAILABLE
             silent.set()
+
+
+def test_a_renewed_certificate_is_shown_on_both_ports(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    name = identity.replica("staging", "rel_01JD0000000000000000000001", REPLICA)
+    own = authority.issue(name, hours=1, names=["127.0.0.1"])
+    tls = ReplicaTls(own.certificate, own.key, authority.pem)
+    with running(tmp_path, grpc=True, tls=tls, wait_ready=False) as replica:
+        ports = [replica.announced[each] for each in ("port", "grpc_port")]
+        with httpx.Client(
+            base_url=f"https://127.0.0.1:{ports[0]}",
+            verify=authority.context_for(name),
+            trust_env=False,
+        ) as control_plane:
+            eventually(lambda: control_plane.get("/v2/health/ready").status_code == 200)
+            assert [_shown(port) for port in ports] == [own.certificate.split()] * 2
+            presented = ssl.PEM_cert_to_DER_cert(own.certificate)
+            renewed = authority.renew(presented, name, hours=2)
+            answer = control_plane.put(
+                "/telemetry/v1/certificate",
+                content=renewed,
+                headers={"authorization": f"Bearer {TOKEN}"},
+            )
+            assert answer.status_code == 200, answer.text
+        assert [_shown(port) for port in ports] == [renewed.split()] * 2
+
+
+def _shown(port: int) -> list[str]:
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=SECONDS).split()

@@ -26,7 +26,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Envoy's REST paths are fixed: /v3/discovery:clusters and so on, without any prefix before them.
-XDS_PREFIX = "/v3/discovery:"
+XDS_PREFIX = "/v3/"
 XDS_APPLICATION = "deployments.xds.default:app"
 UPLOADS = re.compile(r"(?:/api/v1)?/models/[^/]+/versions")
 ROOM_FOR_FIELDS = 1024 * 1024

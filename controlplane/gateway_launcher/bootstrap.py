@@ -1,4 +1,4 @@
-"""Envoy's bootstrap. Pure: the listener, where its configuration comes from, and nothing of models.
+"""Envoy's bootstrap. Pure: where its configuration comes from, and nothing of models.
 
 The cluster `slipway` has two priorities: web first, and the launcher's own small server, which
 serves the last accepted snapshot, only while web does not answer its health check.
@@ -7,22 +7,21 @@ serves the last accepted snapshot, only while web does not answer its health che
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, TypeAlias
 
-from controlplane.gateway_launcher.settings import LauncherSettings
+from controlplane.gateway_launcher.listener import listener
+from controlplane.gateway_launcher.settings import LauncherSettings, Limits
+from deployments.domain.routing_shapes import HTTP_OPTIONS, Resource, extension, typed
 
-Config: TypeAlias = dict[str, Any]
-
-_TYPE = "type.googleapis.com/"
-_HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_UPSTREAM_TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+_MONITORS = "envoy.extensions.resource_monitors"
+_SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 _CONTROL_PLANE = "slipway"
 ADMIN_SOCKET = "admin.sock"
 HOLD_LIMIT = "30s"
 """Longer than web holds a poll."""
 
 
-def bootstrap(settings: LauncherSettings, *, token: str, local_port: int) -> Config:
+def bootstrap(settings: LauncherSettings, *, token: str, local_port: int) -> Resource:
     return {
         "node": {
             "id": settings.node_id,
@@ -35,30 +34,66 @@ def bootstrap(settings: LauncherSettings, *, token: str, local_port: int) -> Con
         "dynamic_resources": {"cds_config": _config_source()},
         "static_resources": {
             "clusters": [_control_plane(settings, local_port)],
-            "listeners": [_listener(settings)],
+            "listeners": [listener(settings, _config_source())],
         },
-        "overload_manager": {"resource_monitors": [_connection_limit()]},
+        "overload_manager": _overload(settings.limits),
+        "layered_runtime": {"layers": [{"name": "slipway", "static_layer": _runtime()}]},
     }
 
 
-def _connection_limit() -> Config:
-    """Without one, clients that only connect use up the file descriptors."""
-    name = "envoy.resource_monitors.global_downstream_max_connections"
-    monitor = "envoy.extensions.resource_monitors.downstream_connections.v3"
+def _runtime() -> Resource:
     return {
-        "name": name,
-        "typed_config": {
-            "@type": f"{_TYPE}{monitor}.DownstreamConnectionsConfig",
-            "max_active_downstream_connections": 20_000,
-        },
+        # A client that opens streams and resets them loses its connection after so many, and one
+        # with many streams at once does not keep a thread from everybody else.
+        "overload.premature_reset_total_stream_count": 100,
+        "http.max_requests_per_io_cycle": 20,
     }
 
 
-def _address(host: str, port: int) -> Config:
+def _overload(limits: Limits) -> Resource:
+    """Without a limit, clients that only connect use up the file descriptors. When memory runs out
+    those go first who hold most of it."""
+    heap = "envoy.resource_monitors.fixed_heap"
+    connections = "envoy.resource_monitors.global_downstream_max_connections"
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            extension(
+                connections,
+                f"{_MONITORS}.downstream_connections.v3.DownstreamConnectionsConfig",
+                max_active_downstream_connections=limits.connections,
+            ),
+            extension(
+                heap,
+                f"{_MONITORS}.fixed_heap.v3.FixedHeapConfig",
+                max_heap_size_bytes=limits.memory_bytes,
+            ),
+        ],
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+        "actions": [
+            _when(heap, "shrink_heap", {"threshold": {"value": 0.8}}),
+            _when(
+                heap,
+                "reset_high_memory_stream",
+                {"scaled": {"scaling_threshold": 0.85, "saturation_threshold": 0.98}},
+            ),
+            _when(heap, "stop_accepting_requests", {"threshold": {"value": 0.95}}),
+        ],
+    }
+
+
+def _when(monitor: str, action: str, trigger: Resource) -> Resource:
+    return {
+        "name": f"envoy.overload_actions.{action}",
+        "triggers": [{"name": monitor, **trigger}],
+    }
+
+
+def _address(host: str, port: int) -> Resource:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def _config_source() -> Config:
+def _config_source() -> Resource:
     return {
         "resource_api_version": "V3",
         "api_config_source": {
@@ -71,8 +106,8 @@ def _config_source() -> Config:
     }
 
 
-def _control_plane(settings: LauncherSettings, local_port: int) -> Config:
-    cluster: Config = {
+def _control_plane(settings: LauncherSettings, local_port: int) -> Resource:
+    cluster: Resource = {
         "name": _CONTROL_PLANE,
         "type": "STATIC" if _is_ip(settings.web_host) else "STRICT_DNS",
         "connect_timeout": "1s",
@@ -94,12 +129,12 @@ def _control_plane(settings: LauncherSettings, local_port: int) -> Config:
             }
         ],
         "typed_extension_protocol_options": {
-            _HTTP_OPTIONS: {
-                "@type": _TYPE + _HTTP_OPTIONS,
+            HTTP_OPTIONS: typed(
+                HTTP_OPTIONS,
                 # Below the 5 s after which uvicorn closes an idle connection.
-                "common_http_protocol_options": {"idle_timeout": "3s"},
-                "explicit_http_config": {"http_protocol_options": {}},
-            }
+                common_http_protocol_options={"idle_timeout": "3s"},
+                explicit_http_config={"http_protocol_options": {}},
+            )
         },
     }
     if settings.web_is_https:
@@ -107,117 +142,39 @@ def _control_plane(settings: LauncherSettings, local_port: int) -> Config:
     return cluster
 
 
-def _tls_for_web(settings: LauncherSettings) -> list[Config]:
+def _tls_for_web(settings: LauncherSettings) -> list[Resource]:
     """TLS to web, none to the launcher: told apart by the endpoints' metadata."""
-    context = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-    trusted = {"filename": "/etc/ssl/certs/ca-certificates.crt"}
-    names = [{"san_type": "DNS", "matcher": {"exact": settings.web_host}}]
-    validation = {"trusted_ca": trusted, "match_typed_subject_alt_names": names}
-    return [
-        {
-            "name": "web",
-            "match": {"web": True},
-            "transport_socket": {
-                "name": "envoy.transport_sockets.tls",
-                "typed_config": {
-                    "@type": _TYPE + context,
-                    "sni": settings.web_host,
-                    "common_tls_context": {"validation_context": validation},
-                },
+    trusted = settings.web_ca.absolute() if settings.web_ca else _SYSTEM_AUTHORITIES
+    is_ip = _is_ip(settings.web_host)
+    name = {
+        "san_type": "IP_ADDRESS" if is_ip else "DNS",
+        "matcher": {"exact": settings.web_host},
+    }
+    validation = {
+        "trusted_ca": {"filename": str(trusted)},
+        "match_typed_subject_alt_names": [name],
+    }
+    socket = extension(
+        "envoy.transport_sockets.tls",
+        _UPSTREAM_TLS,
+        common_tls_context={
+            "tls_params": {
+                "tls_minimum_protocol_version": "TLSv1_2",
+                "tls_maximum_protocol_version": "TLSv1_3",
             },
-        }
-    ]
+            "validation_context": validation,
+        },
+        **({} if is_ip else {"sni": settings.web_host}),
+    )
+    return [{"name": "web", "match": {"web": True}, "transport_socket": socket}]
 
 
-def _priority(priority: int, host: str, port: int, *, probed: bool = True) -> Config:
-    endpoint: Config = {"address": _address(host, port)}
+def _priority(priority: int, host: str, port: int, *, probed: bool = True) -> Resource:
+    endpoint: Resource = {"address": _address(host, port)}
     if not probed:
         endpoint["health_check_config"] = {"disable_active_health_check": True}
     match = {"filter_metadata": {"envoy.transport_socket_match": {"web": probed}}}
     return {"priority": priority, "lb_endpoints": [{"endpoint": endpoint, "metadata": match}]}
-
-
-def _listener(settings: LauncherSettings) -> Config:
-    return {
-        "name": "models",
-        "address": _address(settings.listen_address, settings.listen_port),
-        # With port sharing a second gateway on a taken port would start, and get half of the
-        # clients.
-        "enable_reuse_port": False,
-        "filter_chains": [
-            {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(settings),
-                    }
-                ]
-            }
-        ],
-    }
-
-
-def _connection_manager(settings: LauncherSettings) -> Config:
-    router = "envoy.extensions.filters.http.router.v3.Router"
-    manager: Config = {
-        "@type": _TYPE + _HCM,
-        "stat_prefix": "models",
-        "rds": {"route_config_name": "models", "config_source": _config_source()},
-        "http_filters": [
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": _TYPE + router, "suppress_envoy_headers": True},
-            }
-        ],
-        # Clients are strangers, on private addresses too: nobody steers retries or timeouts by
-        # x-envoy-* headers. An empty list of internal addresses would mean the private ones.
-        "use_remote_address": True,
-        "internal_address_config": {
-            "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]
-        },
-        "normalize_path": True,
-        "merge_slashes": True,
-        "path_with_escaped_slashes_action": "REJECT_REQUEST",
-        "common_http_protocol_options": {"headers_with_underscores_action": "DROP_HEADER"},
-        "server_name": "slipway",
-        "request_headers_timeout": "10s",
-        # At the end of the gateway: how long clients are told to go elsewhere.
-        "drain_timeout": "5s",
-        "local_reply_config": _local_replies(),
-    }
-    if settings.access_log:
-        manager["access_log"] = [_access_log()]
-    return manager
-
-
-def _local_replies() -> Config:
-    """Errors that the gateway makes itself are JSON like a replica's. Direct responses are JSON
-    already; only what Envoy calls a failure carries a response flag."""
-    return {
-        "mappers": [
-            {
-                "filter": {"response_flag_filter": {}},
-                "body_format_override": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
-            }
-        ]
-    }
-
-
-def _access_log() -> Config:
-    stream = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
-    fields = {
-        "event": "request",
-        "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ)%",
-        "status": "%RESPONSE_CODE%",
-        "flags": "%RESPONSE_FLAGS%",
-        "milliseconds": "%DURATION%",
-        "cluster": "%UPSTREAM_CLUSTER%",
-    }
-    return {
-        "name": "envoy.access_loggers.stdout",
-        "typed_config": {"@type": _TYPE + stream, "log_format": {"json_format": fields}},
-    }
 
 
 def _is_ip(host: str) -> bool:

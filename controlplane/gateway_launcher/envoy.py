@@ -121,6 +121,9 @@ async def start(binary: Path, *, bootstrap: Path, state: Path, concurrency: int)
         str(concurrency),
         "--log-level",
         "warning",
+        # Of the access log.
+        "--file-flush-interval-msec",
+        "1000",
         "--log-path",
         str((state / "envoy.log").absolute()),
         cwd=state,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from controlplane.gateway_launcher import envoy, saved
 from controlplane.gateway_launcher.bootstrap import bootstrap
+from controlplane.gateway_launcher.certificates import Certificates, Unusable
 from controlplane.gateway_launcher.envoy import Envoy
 from controlplane.gateway_launcher.files import write_private
 from controlplane.gateway_launcher.local_xds import LocalXds
@@ -41,8 +42,10 @@ class Launcher:
         self._saved = saved.load(settings.state / "snapshot.json")
         self._token = _read_token(settings.token_file)
         self._local = LocalXds(lambda: self._saved, self._token)
+        self._certificates = Certificates(settings, self._token, self._tell)
         self._stopping = asyncio.Event()
         self._restarts = 0
+        self._unusable = ""
 
     async def run(self) -> None:
         """Returns after SIGTERM or SIGINT, with Envoy drained and ended."""
@@ -54,16 +57,33 @@ class Launcher:
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._certificates.hurry)
         self._settings = _claim_port(self._settings)
         config = bootstrap(self._settings, token=self._token, local_port=await self._local.start())
         write_private(self._state / "bootstrap.json", config)
         self._tell("gateway-started", web=self._settings.web, listen=self._listen)
         try:
-            await self._keep_running(binary)
+            if await self._has_certificates():
+                await self._keep_running(binary)
         finally:
             await self._local.stop()
             (self._state / "run.json").unlink(missing_ok=True)
             self._tell("gateway-stopped")
+
+    async def _has_certificates(self) -> bool:
+        """Waits for them; False when told to stop before they came."""
+        ready = asyncio.create_task(self._certificates.ready())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({ready, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            ready.cancel()
+            return False
+        stopping.cancel()
+        try:
+            ready.result()
+        except Unusable as problem:
+            raise CannotStart(str(problem)) from problem
+        return True
 
     async def _keep_running(self, binary: Path) -> None:
         backoff = 0.0
@@ -100,13 +120,15 @@ class Launcher:
         ended = asyncio.create_task(running.process.wait())
         stopping = asyncio.create_task(self._stopping.wait())
         looking = asyncio.create_task(self._look_after(running))
+        keeping = asyncio.create_task(self._certificates.keep())
         try:
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
             return not ended.done()
         finally:
-            for task in (ended, stopping, looking):
+            tasks = (ended, stopping, looking, keeping)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(ended, stopping, looking, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _look_after(self, running: Envoy) -> None:
         serving = False
@@ -121,9 +143,20 @@ class Launcher:
                 if versions and versions != kept and await self._save(running):
                     kept = versions
                 await self._rotate_log(running)
+                self._look_at_certificate()
             except Exception as problem:  # noqa: BLE001 - a full disk must not end the gateway
                 self._tell("look-failed", problem=repr(problem))
             await asyncio.sleep(LOOK_EVERY if serving else 0.02)
+
+    def _look_at_certificate(self) -> None:
+        try:
+            self._certificates.look()
+            self._unusable = ""
+        except Unusable as problem:
+            # While two files are being replaced they do not fit; said once if it stays.
+            if str(problem) != self._unusable:
+                self._tell("listener-certificate-unusable", problem=str(problem))
+            self._unusable = str(problem)
 
     async def _save(self, running: Envoy) -> bool:
         dump = await running.config_dump()

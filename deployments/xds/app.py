@@ -1,4 +1,5 @@
-"""The xDS endpoint: a plain ASGI app, mounted before Django.
+"""The xDS endpoint: a plain ASGI app, mounted before Django. Gateways get their certificates here
+too, because the same token proves who they are.
 
 A poll is judged when it arrives and again whenever the snapshot has changed while it was held. What
 is served is recorded before it is sent: a web process killed in between has then counted one time
@@ -19,6 +20,7 @@ from deployments.domain.acknowledgement import Answer, Judgement, PollState
 from deployments.domain.gateways import token_hash, token_matches
 from deployments.domain.routing import EnvironmentRoutes, derive
 from deployments.xds import polls
+from deployments.xds.certificates import CertificateDesk, Certify
 from deployments.xds.polls import Poll, Receive, Scope, Send
 from deployments.xds.ports import RegisteredGateway, Snapshot, SnapshotStore
 from deployments.xds.watcher import Watcher
@@ -44,6 +46,7 @@ class XdsApp:
         *,
         explain: Explain,
         on_news: News,
+        certify: Certify,
         watcher: Watcher | None = None,
         hold: float = 20.0,
         penalty: float = 1.0,
@@ -51,6 +54,7 @@ class XdsApp:
         self._store = store
         self._explain = explain
         self._on_news = on_news
+        self._desk = CertificateDesk(certify)
         self._hold = hold
         self._penalty = penalty
         self._background: set[asyncio.Task[None]] = set()
@@ -69,11 +73,15 @@ class XdsApp:
             await polls.send_json(send, 200 if healthy else 503, {"ready": healthy})
             return
         type_url = polls.TYPE_OF_PATH.get(path)
-        if type_url is None or method != "POST":
+        known = type_url is not None or path == polls.CERTIFICATE_PATH
+        if not known or method != "POST":
             await polls.send_json(send, 404, {"error": "no such resource type"})
             return
         try:
-            await self._poll(await polls.read_poll(type_url, receive), receive, send)
+            if type_url is None:
+                await self._certify(await polls.read_certificate_request(receive), send)
+            else:
+                await self._poll(await polls.read_poll(type_url, receive), receive, send)
         except polls.Gone:
             return
         except polls.BadPoll as problem:
@@ -87,13 +95,25 @@ class XdsApp:
         await asyncio.sleep(self._penalty)
         await polls.send_json(send, status, {"error": sentence})
 
-    async def _poll(self, poll: Poll, receive: Receive, send: Send) -> None:
-        gateway = await self._store.gateway(poll.node_id)
+    async def _known(self, node_id: str, token: str, send: Send) -> RegisteredGateway | None:
+        """Who asks; None, and refused, if it is nobody of ours."""
+        gateway = await self._store.gateway(node_id)
         # Always one comparison, so that time does not tell whether the node id exists.
-        matches = token_matches(poll.token, (gateway or _NOBODY).token_hash)
-        if gateway is None or not matches:
-            log.warning("xds: a gateway with an unknown id or a wrong token was refused")
-            await self._refuse(send, 401, "unknown gateway or wrong token")
+        matches = token_matches(token, (gateway or _NOBODY).token_hash)
+        if gateway is not None and matches:
+            return gateway
+        log.warning("xds: a gateway with an unknown id or a wrong token was refused")
+        await self._refuse(send, 401, "unknown gateway or wrong token")
+        return None
+
+    async def _certify(self, request: polls.CertificateRequest, send: Send) -> None:
+        gateway = await self._known(request.node_id, request.token, send)
+        if gateway is not None:
+            await self._desk.answer(gateway, request.csr, send)
+
+    async def _poll(self, poll: Poll, receive: Receive, send: Send) -> None:
+        gateway = await self._known(poll.node_id, poll.token, send)
+        if gateway is None:
             return
         gone = asyncio.create_task(_disconnected(receive))
         try:

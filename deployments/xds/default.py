@@ -6,7 +6,7 @@ from django.conf import settings
 
 from deployments.adapters.gateway_validate import explain_rejection
 from deployments.xds.app import XdsApp
-from deployments.xds.store import DjangoSnapshotStore, tell_rollouts
+from deployments.xds.store import DjangoSnapshotStore, certify, tell_rollouts
 from deployments.xds.watcher import Watcher
 
 
@@ -19,6 +19,7 @@ def _application() -> XdsApp:
         store,
         explain=explain_rejection,
         on_news=tell_rollouts,
+        certify=certify,
         watcher=watcher,
         hold=config.xds_hold_seconds,
     )

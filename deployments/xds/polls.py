@@ -1,4 +1,4 @@
-"""Reading one REST xDS poll, and writing its answers: the skin over ASGI."""
+"""Reading what a gateway asks, and writing the answers: the skin over ASGI."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TYPE_OF_PATH = {
     "/v3/discovery:routes": ROUTE_TYPE,
 }
 HEALTH_PATH = "/v3/discovery:health"
-"""Ours: can polls be answered? Lies beside the others so that one prefix leads to all of this app.
-"""
-PREFIX = "/v3/discovery:"
+"""Ours: can polls be answered?"""
+CERTIFICATE_PATH = "/v3/gateways/certificate"
+PREFIX = "/v3/"
 MAX_BODY = 256 * 1024
 """Envoy names all its extensions in each poll: some 40 kB."""
 
@@ -44,7 +44,24 @@ class Poll:
     version_info: str
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateRequest:
+    """`csr` is PEM."""
+
+    node_id: str
+    token: str
+    csr: str
+
+
 async def read_poll(type_url: str, receive: Receive) -> Poll:
+    return parse_poll(type_url, await _read(receive))
+
+
+async def read_certificate_request(receive: Receive) -> CertificateRequest:
+    return parse_certificate_request(await _read(receive))
+
+
+async def _read(receive: Receive) -> bytes:
     body = bytearray()
     more = True
     while more:
@@ -54,30 +71,42 @@ async def read_poll(type_url: str, receive: Receive) -> Poll:
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > MAX_BODY:
-            raise BadPoll(f"a discovery request has at most {MAX_BODY} bytes")
-    return parse_poll(type_url, bytes(body))
+            raise BadPoll(f"a request of a gateway has at most {MAX_BODY} bytes")
+    return bytes(body)
 
 
 def parse_poll(type_url: str, body: bytes) -> Poll:
     try:
-        request = json.loads(body)
-        node = request["node"]
-        poll = Poll(
-            type_url=type_url,
-            node_id=node["id"],
-            token=node["metadata"]["token"],
-            version_info=request.get("version_info", ""),
-        )
+        request, node_id, token = _who_asks(body)
+        poll = Poll(type_url, node_id, token, request.get("version_info", ""))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         raise BadPoll("not a discovery request of a gateway") from problem
-    # Half a character, for one, is a text that has no bytes to compare.
-    if not all(map(_is_plain, (poll.node_id, poll.token, poll.version_info))):
-        raise BadPoll("node id, token and version are plain texts")
+    _require_plain(poll.version_info)
     return poll
 
 
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str) and value.isascii()
+def parse_certificate_request(body: bytes) -> CertificateRequest:
+    try:
+        request, node_id, token = _who_asks(body)
+        found = CertificateRequest(node_id, token, request["csr"])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
+        raise BadPoll("not a request of a gateway for a certificate") from problem
+    _require_plain(found.csr)
+    return found
+
+
+def _who_asks(body: bytes) -> tuple[Any, str, str]:
+    request = json.loads(body)
+    node = request["node"]
+    node_id, token = node["id"], node["metadata"]["token"]
+    _require_plain(node_id, token)
+    return request, node_id, token
+
+
+def _require_plain(*values: object) -> None:
+    # Half a character, for one, is a text that has no bytes to compare.
+    if not all(isinstance(value, str) and value.isascii() for value in values):
+        raise BadPoll("node id, token, version and request are plain texts")
 
 
 async def send_snapshot(send: Send, type_url: str, snapshot: Snapshot) -> None:
@@ -97,12 +126,14 @@ async def send_unchanged(send: Send) -> None:
     await _send(send, 304, b"")
 
 
-async def send_json(send: Send, status: int, content: object) -> None:
-    await _send(send, status, json.dumps(content, separators=(",", ":")).encode())
+async def send_json(
+    send: Send, status: int, content: object, *headers: tuple[bytes, bytes]
+) -> None:
+    await _send(send, status, json.dumps(content, separators=(",", ":")).encode(), *headers)
 
 
-async def _send(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-type", b"application/json")]
+async def _send(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"application/json"), *more]
     if status != 304:
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})

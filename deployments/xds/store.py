@@ -1,4 +1,4 @@
-"""The snapshot store over Django's rows.
+"""The snapshot store over Django's rows, and who signs gateways' certificates.
 
 Each call runs in a thread of the loop's pool, not in Django's one main thread, and gives its
 database connection back before it returns: between two calls a held poll has none.
@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import connection, transaction
 
 from core import clock, ids
 from core.errors import NotFound
+from core.pki import Authority, expires_at
 from deployments import models, wakeups
+from deployments.adapters import endpoint_keys
 from deployments.domain.acknowledgement import Judgement, PollState
 from deployments.xds.ports import Key, RegisteredGateway, Snapshot
+from wire import identity
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,6 +65,11 @@ class DjangoSnapshotStore:
 async def tell_rollouts(environment_id: str) -> None:
     """The news for the reconcile loop."""
     await _tell_rollouts(environment_id)
+
+
+async def certify(gateway_id: str, csr: str) -> Mapping[str, Any]:
+    """A certificate for the key in this request, and what else the gateway must know to serve."""
+    return await _certify(gateway_id, csr)
 
 
 @_in_thread
@@ -115,6 +125,27 @@ def _note_rejection(gateway_id: str, type_url: str, generation: int, reason: str
 def _tell_rollouts(environment_id: str) -> None:
     with transaction.atomic():
         wakeups.gateway_acknowledged(environment_id)
+
+
+@_in_thread
+def _certify(gateway_id: str, csr: str) -> Mapping[str, Any]:
+    gateway = models.Gateway.objects.select_related("environment").get(pk=gateway_id)
+    environment = gateway.environment.name
+    authority: Authority = settings.AUTHORITY
+    certificate = authority.sign(
+        csr,
+        identity.gateway(environment, gateway.public_id),
+        hours=settings.CONFIG.certificate_hours,
+        # Under which clients know it: what it may show them if it has no certificate of its own.
+        names=[host] if (host := urlsplit(gateway.address).hostname) else [],
+    )
+    return {
+        "certificate": certificate,
+        "authority": authority.pem,
+        "jwks": endpoint_keys.jwks(),
+        "environment": environment,
+        "expires_at": expires_at(certificate),
+    }
 
 
 def _state(row: models.GatewayState) -> PollState:

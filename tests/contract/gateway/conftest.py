@@ -6,23 +6,36 @@ from typing import Any
 
 import pytest
 
-from tests.contract.gateway.harness import Gateway, Replica, Web
+from core.pki import Authority
+from tests.contract.gateway.grpc_replica import GrpcReplica
+from tests.contract.gateway.harness import ENVIRONMENT, Gateway, Replica, Tls, Web
+from tests.contract.gateway.routes import BLUE, GREEN
+from wire import identity
 
 
 @pytest.fixture
-async def web() -> AsyncIterator[Web]:
-    web = Web()
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+async def web(authority: Authority) -> AsyncIterator[Web]:
+    web = Web(authority)
     await web.start()
     yield web
     await web.kill()
 
 
 @pytest.fixture
-async def replicas() -> AsyncIterator[Callable[[str], Awaitable[Replica]]]:
+async def replicas(
+    authority: Authority, tmp_path: Path
+) -> AsyncIterator[Callable[..., Awaitable[Replica]]]:
     started: list[Replica] = []
 
-    async def start(name: str) -> Replica:
-        replica = Replica(name)
+    async def start(name: str, release: str = "", **how: Any) -> Replica:
+        release = release or {"green": GREEN}.get(name, BLUE)
+        who = identity.replica(ENVIRONMENT, release, f"rep_{name}")
+        replica = Replica(name, Tls.issue(authority, who, tmp_path / f"replica-{name}"), **how)
         await replica.served.start()
         started.append(replica)
         return replica
@@ -30,6 +43,22 @@ async def replicas() -> AsyncIterator[Callable[[str], Awaitable[Replica]]]:
     yield start
     for replica in started:
         await replica.served.kill()
+
+
+@pytest.fixture
+async def over_grpc() -> AsyncIterator[Callable[[Replica], Awaitable[GrpcReplica]]]:
+    """Has a replica speak gRPC too."""
+    started: list[GrpcReplica] = []
+
+    async def start(replica: Replica) -> GrpcReplica:
+        beside = GrpcReplica(replica)
+        await beside.start()
+        started.append(beside)
+        return beside
+
+    yield start
+    for each in started:
+        await each.kill()
 
 
 @pytest.fixture

@@ -6,21 +6,26 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
 
+from core.pki import Authority, expires_at
 from deployments.adapters.gateway_validate import explain_rejection
-from deployments.domain.routing import EnvironmentRoutes, derive
+from deployments.domain.routing import Address, EnvironmentRoutes, derive
 from deployments.xds.app import XdsApp
 from deployments.xds.watcher import Watcher
+from tests.contract.gateway.keys import jwks
 from tests.fakes.snapshot_store import FakeSnapshotStore
+from wire import identity
 
 ENVIRONMENT = "staging"
 GATEWAY = "gtw_01J00000000000000000000001"
@@ -51,12 +56,44 @@ class _Server(uvicorn.Server):
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Of a server: files with its certificate and key, and whose clients it answers."""
+
+    certificate: Path
+    key: Path
+    clients_of: Path | None = None
+
+    @classmethod
+    def issue(cls, authority: Authority, name: str, folder: Path, *hosts: str) -> Tls:
+        """Of this identity, answering only bearers of certificates of the same authority."""
+        folder.mkdir(parents=True, exist_ok=True)
+        issued = authority.issue(name, hours=1, names=hosts)
+        tls = cls(folder / "certificate.pem", folder / "key.pem", folder / "ca.pem")
+        for path, text in (
+            (tls.certificate, issued.certificate),
+            (tls.key, issued.key),
+            (folder / "ca.pem", authority.pem),
+        ):
+            path.write_text(text)
+        return tls
+
+    def options(self) -> dict[str, Any]:
+        asked = {"ssl_ca_certs": self.clients_of, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+        return {
+            "ssl_certfile": self.certificate,
+            "ssl_keyfile": self.key,
+            **(asked if self.clients_of else {}),
+        }
+
+
 class Served:
     """An ASGI app under uvicorn in this event loop; can be stopped as if it were killed."""
 
-    def __init__(self, app: Any, port: int = 0) -> None:
+    def __init__(self, app: Any, port: int = 0, tls: Tls | None = None) -> None:
         self.app = app
         self.port = port
+        self.tls = tls
 
     async def start(self) -> None:
         config = uvicorn.Config(
@@ -66,6 +103,7 @@ class Served:
             log_level="critical",
             lifespan="off",
             interface="asgi3",
+            **(self.tls.options() if self.tls else {}),
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve())
@@ -87,7 +125,7 @@ class Served:
 class Replica:
     """Answers as a model server does, and remembers what reached it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tls: Tls | None = None) -> None:
         self.name = name
         self.ready = True
         self.cuts = False
@@ -95,20 +133,26 @@ class Replica:
         self.probes = 0
         self.requests: list[dict[str, str]] = []
         self.paths: list[str] = []
-        self.served = Served(self)
+        self.bodies: list[int] = []
+        self.grpc_port: int | None = None
+        self.served = Served(self, tls=tls)
 
     @property
-    def address(self) -> tuple[str, int]:
-        return ("127.0.0.1", self.served.port)
+    def address(self) -> Address:
+        return Address("127.0.0.1", self.served.port, self.grpc_port)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        while (await receive()).get("more_body"):
-            pass
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
         if scope["path"] == "/v2/health/ready":
             self.probes += 1
             status, body = (200 if self.ready else 503), b""
         else:
             self.paths.append(scope["path"])
+            self.bodies.append(size)
             self.requests.append({k.decode(): v.decode() for k, v in scope["headers"]})
             if self.cuts:
                 self.served.cut()
@@ -125,7 +169,11 @@ class Replica:
 class Web:
     """The control plane as far as a gateway knows it."""
 
-    def __init__(self, *, hold: float = 20.0) -> None:
+    def __init__(self, authority: Authority, *, hold: float = 20.0, tls: Tls | None = None) -> None:
+        self.authority = authority
+        self.certificate_hours = 1.0
+        self.jwks: dict[str, Any] = jwks()
+        self.certified: list[str] = []
         self.store = FakeSnapshotStore()
         self.store.register(GATEWAY, ENVIRONMENT, TOKEN)
         self.hold = hold
@@ -134,7 +182,7 @@ class Web:
         self.refused = 0
         self._to_lose = 0
         self.app: XdsApp
-        self.served = Served(self._serve)
+        self.served = Served(self._serve, tls=tls)
 
     async def start(self) -> None:
         async def told(environment_id: str) -> None:
@@ -144,11 +192,27 @@ class Web:
             self.store,
             explain=explain_rejection,
             on_news=told,
+            certify=self._certify,
             watcher=Watcher(self.store),
             hold=self.hold,
             penalty=0.2,
         )
         await self.served.start()
+
+    async def _certify(self, gateway_id: str, csr: str) -> dict[str, Any]:
+        environment = self.store.gateways[gateway_id].environment_id
+        name = identity.gateway(environment, gateway_id)
+        certificate = self.authority.sign(
+            csr, name, hours=self.certificate_hours, names=["127.0.0.1", "localhost"]
+        )
+        self.certified.append(certificate)
+        return {
+            "certificate": certificate,
+            "authority": self.authority.pem,
+            "jwks": self.jwks,
+            "environment": environment,
+            "expires_at": expires_at(certificate),
+        }
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         async def watched(message: Any) -> None:
@@ -180,7 +244,7 @@ class Web:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.served.port}"
+        return f"http{'s' if self.served.tls else ''}://127.0.0.1:{self.served.port}"
 
     def publish(self, routes: EnvironmentRoutes, environment: str = ENVIRONMENT) -> dict[str, int]:
         """As the control plane does: only a type that differs gets a new generation."""
@@ -210,13 +274,24 @@ class Gateway:
     """The launcher as a process of its own, and a client of the gateway."""
 
     def __init__(
-        self, state: Path, web: str, *, token: str = TOKEN, node_id: str = GATEWAY
+        self,
+        state: Path,
+        web: str,
+        *,
+        token: str = TOKEN,
+        node_id: str = GATEWAY,
+        options: Sequence[str] = (),
+        trust: Path | None = None,
     ) -> None:
+        """`options` are more of the launcher's; `trust` is whom a client of it believes, over
+        TLS."""
         self.state = state
         self.web = web
         self.port = free_port()
         self.token = token
         self.node_id = node_id
+        self.options = options
+        self.trust = trust
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self, *, serving: bool = True) -> None:
@@ -224,22 +299,24 @@ class Gateway:
         token_file = self.state / "token"
         token_file.write_text(self.token)
         (self.state / "run.json").unlink(missing_ok=True)
+        (self.state / "launcher.log").unlink(missing_ok=True)
         with (self.state / "launcher.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "controlplane.gateway_launcher"),
                 *("--web", self.web, "--listen", f"127.0.0.1:{self.port}"),
                 *("--state", str(self.state), "--token-file", str(token_file)),
-                *("--node-id", self.node_id),
+                *("--node-id", self.node_id, *self.options),
                 stdout=log,
                 stderr=log,
                 cwd=Path(__file__).parents[3],
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
+        launcher = self.process
         await until(
-            lambda: (self.state / "run.json").exists() or self.process.returncode is not None,
+            lambda: self.events("gateway-started") or launcher.returncode is not None,
             "the launcher runs",
         )
-        assert self.process.returncode is None, self.log()
+        assert launcher.returncode is None, self.log()
         if serving:
             await until(self._serving, f"the gateway serves:\n{self.log()}", within=15)
 
@@ -271,11 +348,14 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.trust else ''}://127.0.0.1:{self.port}"
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        async with httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False) as client:
+    async def client(self, **how: Any) -> AsyncIterator[httpx.AsyncClient]:
+        verify = ssl.create_default_context(cafile=self.trust)
+        async with httpx.AsyncClient(
+            base_url=self.url, timeout=10, trust_env=False, verify=verify, **how
+        ) as client:
             yield client
 
     async def admin(self, path: str) -> httpx.Response:
@@ -300,8 +380,16 @@ class Gateway:
 class Load:
     """Clients that count every attempt and every connection error."""
 
-    def __init__(self, gateway: Gateway, path: str, *, connections: int = 8) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        path: str,
+        *,
+        connections: int = 8,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.gateway = gateway
+        self.headers = headers
         self.path = path
         self.connections = connections
         self.attempted = 0
@@ -319,7 +407,7 @@ class Load:
         await asyncio.gather(*self._tasks)
 
     async def _one(self) -> None:
-        async with self.gateway.client() as client:
+        async with self.gateway.client(headers=self.headers) as client:
             while not self._stop.is_set():
                 self.attempted += 1
                 began = time.perf_counter()

@@ -36,7 +36,7 @@ INFER = "/v2/models/tumour/infer"
 async def answered_by(gateway: Gateway) -> str:
     async with gateway.client() as client:
         answer = await client.post(INFER, json={})
-    return answer.headers.get("x-release", f"{answer.status_code} {answer.text}")
+    return str(answer.headers.get("x-release", f"{answer.status_code} {answer.text}"))
 
 
 async def test_what_a_gateway_runs_is_known_and_each_change_of_it_is_news(
@@ -115,7 +115,8 @@ async def test_a_rejected_route_is_known_with_its_reason(
     gateway = await gateways(web)
     await web.acknowledged(good)
     broken = derive(routes)[ROUTE_TYPE][0]
-    broken["virtual_hosts"][0]["routes"][0]["match"]["safe_regex"]["regex"] = "("
+    unreadable = {"match": {"safe_regex": {"regex": "("}}, "direct_response": {"status": 404}}
+    broken["virtual_hosts"] = [{"name": "models", "domains": ["*"], "routes": [unreadable]}]
     web.store.put(ENVIRONMENT, ROUTE_TYPE, [broken])
     await until(lambda: (GATEWAY, ROUTE_TYPE) in web.store.reasons, "the reason")
     assert "missing )" in web.store.reasons[GATEWAY, ROUTE_TYPE]

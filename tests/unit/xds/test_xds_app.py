@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from core.errors import Invalid
 from deployments.domain.acknowledgement import MAX_SERVED
 from deployments.domain.routing import CLUSTER_TYPE
 from deployments.xds import polls
 from deployments.xds.app import XdsApp
+from deployments.xds.certificates import MOST, WITHIN_SECONDS, CertificateDesk
+from deployments.xds.ports import RegisteredGateway
 from deployments.xds.watcher import Watcher
 from tests.fakes.snapshot_store import FakeSnapshotStore
 
@@ -26,11 +29,13 @@ class Xds:
         self.store.register(NODE, "staging", "secret")
         self.explained: list[str] = []
         self.news: list[str] = []
+        self.certified: list[tuple[str, str]] = []
         self.watcher = Watcher(self.store, every=0.005)
         self.app = XdsApp(
             self.store,
             explain=self._explain,
             on_news=self._told,
+            certify=self._certify,
             watcher=self.watcher,
             hold=0.03,
             penalty=0.0,
@@ -39,6 +44,12 @@ class Xds:
     def _explain(self, type_url: str, _: object) -> str:
         self.explained.append(type_url)
         return "because"
+
+    async def _certify(self, gateway_id: str, csr: str) -> dict[str, object]:
+        self.certified.append((gateway_id, csr))
+        if csr == "none":
+            raise Invalid("The request is none.", code="certificate:bad-request")
+        return {"certificate": f"of {gateway_id}"}
 
     async def _told(self, environment_id: str) -> None:
         self.news.append(environment_id)
@@ -67,6 +78,10 @@ class Xds:
 
     async def poll(self, version: str = "", **how: Any) -> tuple[int, Any]:
         return await self.ask(request(version), **how)
+
+    async def certify(self, csr: object = "csr", **who: object) -> tuple[int, Any]:
+        body = {**json.loads(request(**who)), "csr": csr}  # type: ignore[arg-type]
+        return await self.ask(json.dumps(body).encode(), polls.CERTIFICATE_PATH)
 
 
 def request(version: str = "", node: str = NODE, token: object = "secret") -> bytes:
@@ -207,3 +222,53 @@ async def test_a_storage_that_fails_costs_a_503_and_health_tells(xds: Xds) -> No
     xds.store.down = False
     xds.store.put("staging", CLUSTER_TYPE, [])
     assert (await xds.poll())[0] == 200
+
+
+async def test_a_gateway_gets_a_certificate_by_its_token(xds: Xds) -> None:
+    assert await xds.certify() == (200, {"certificate": f"of {NODE}"})
+    assert xds.certified == [(NODE, "csr")]
+
+
+@pytest.mark.parametrize("who", [{"token": "wrong"}, {"node": "gtw_2"}, {"token": ""}], ids=str)
+async def test_mallory_gets_no_certificate(xds: Xds, who: dict[str, str]) -> None:
+    assert (await xds.certify(**who))[0] == 401
+    assert xds.certified == []
+
+
+@pytest.mark.parametrize(
+    ("csr", "status"), [(5, 400), (None, 400), ("\ud800", 400), ("none", 422)], ids=str
+)
+async def test_what_is_no_certificate_request_is_refused(
+    xds: Xds, csr: object, status: int
+) -> None:
+    found, answer = await xds.certify(csr)
+    assert (found, list(answer)) == (status, ["error"])
+
+
+async def test_a_gateway_that_asks_on_and_on_has_to_wait_and_no_other_one_has() -> None:
+    asked: list[str] = []
+    now = [0.0]
+
+    async def certify(gateway_id: str, _: str) -> dict[str, object]:
+        asked.append(gateway_id)
+        return {}
+
+    desk = CertificateDesk(certify, clock=lambda: now[0])
+
+    async def answer(gateway_id: str) -> tuple[int, dict[bytes, bytes]]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await desk.answer(RegisteredGateway(gateway_id, "staging", ""), "csr", send)
+        return sent[0]["status"], dict(sent[0]["headers"])
+
+    for _ in range(MOST):
+        assert (await answer("gtw_1"))[0] == 200
+    status, headers = await answer("gtw_1")
+    assert (status, headers[b"retry-after"]) == (429, b"60")
+    assert (await answer("gtw_2"))[0] == 200
+    assert len(asked) == MOST + 1
+    now[0] += WITHIN_SECONDS
+    assert (await answer("gtw_1"))[0] == 200

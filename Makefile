@@ -32,11 +32,11 @@ setup-dev: $(DEV) ## the same, with everything that its tests need
 
 # --- use it ------------------------------------------------------------------------------------
 
-demo: $(RUNTIME) ## start Slipway and watch a rollout under load (CHECK=1: without a terminal, then stop)
-	@exec $(RUN) -m demo $(if $(CHECK),--check)
+demo: $(RUNTIME) $(if $(filter docker,$(DEMO_HOST)),base-image) ## start Slipway and watch a rollout under load (CHECK=1: without a terminal, then stop; DEMO_HOST=docker: in containers)
+	@exec $(RUN) -m demo $(if $(CHECK),--check) $(if $(DEMO_HOST),--host $(DEMO_HOST))
 
-up: $(RUNTIME) ## start Slipway in the background
-	@exec $(RUN) -m controlplane.supervisor up
+up: $(RUNTIME) $(if $(filter docker,$(DEMO_HOST)),base-image) ## start Slipway in the background (DEMO_HOST=docker: replicas in containers)
+	@exec $(RUN) -m controlplane.supervisor up $(if $(DEMO_HOST),--host $(DEMO_HOST))
 
 down: ## stop Slipway
 	@[ -x $(RUN) ] || { echo "Slipway is not set up here; nothing runs."; exit 0; }; exec $(RUN) -m controlplane.supervisor down

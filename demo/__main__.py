@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+import docker
 import psutil
 from rich.live import Live
 from rich.text import Text
@@ -26,15 +27,18 @@ from demo.story import ENVIRONMENT, MODEL, Story
 
 _PAGE_WITHIN = 60.0
 _READY_WITHIN = 60.0
+_KINDS = {"process": "process", "docker": "process and no container"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--check", action="store_true", help="tell it, stop, exit 0 if it held")
-    check = parser.parse_args().check
+    parser.add_argument("--host", choices=("process", "docker"), default="process")
+    given = parser.parse_args()
+    check: bool = given.check
     signal.signal(signal.SIGTERM, _as_interrupt)
     home = Path(os.environ.get("SLIPWAY_HOME") or "var").expanduser().resolve() / "demo"
-    slipway = Slipway(home)
+    slipway = Slipway(home, host=given.host)
     held = False
     try:
         held = _run(slipway, home, check=check)
@@ -46,11 +50,11 @@ def main() -> int:
         # A second Ctrl-C must not stop the stop.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         slipway.end()
-    left = _left_over(home) if slipway.started else []
+    left = [*_left_over(home), *_containers(home)] if slipway.started else []
     if left:
         telling.broke(f"left running: {', '.join(left)}")
     elif held:
-        telling.done("everything has ended; no process is left")
+        telling.done(f"everything has ended; no {_KINDS[given.host]} is left")
     return 0 if held and not left else 1
 
 
@@ -147,6 +151,17 @@ def _left_over(home: Path) -> list[str]:
         except psutil.Error:
             continue
     return found
+
+
+def _containers(home: Path) -> list[str]:
+    """Whatever the Engine of this machine still has of this home's, running or ended."""
+    name = home / "installation"
+    if not (home / "run" / "engine").exists() or not name.exists():
+        return []
+    label = f"slipway.owner={name.read_text().strip()}"
+    with contextlib.closing(docker.DockerClient(os.environ.get("DOCKER_HOST"))) as engine:
+        found = engine.containers.list(all=True, filters={"label": label})
+        return [f"the container {container.name}" for container in found]
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:

@@ -65,10 +65,10 @@ class Talking:
 class Slipway(Talking):
     """The embedded stack in a home of its own, fresh each time: the story begins at version 1."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, host: str = "process") -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.started = False
-        arguments = ["up", "--foreground", "--json", "--until-eof", "--fresh"]
+        arguments = ["up", "--foreground", "--json", "--until-eof", "--fresh", "--host", host]
         super().__init__(
             ["controlplane.supervisor", *arguments],
             {"SLIPWAY_HOME": str(home)},

@@ -11,7 +11,7 @@ import sys
 import time
 
 from controlplane.supervisor import config as configuration
-from controlplane.supervisor import leftovers
+from controlplane.supervisor import containers, leftovers
 from controlplane.supervisor.config import StackConfig
 from controlplane.supervisor.errors import CannotStart
 from controlplane.supervisor.lock import Holder, HomeLock
@@ -25,12 +25,12 @@ _STOP_LIMIT = 45.0
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        config = configuration.from_environment()
+        config = configuration.from_environment(host=getattr(options, "host", "process"))
         match options.verb:
             case "up" if options.foreground:
                 return _up(config, options)
             case "up":
-                return _up_in_background(config)
+                return _up_in_background(config, options.host)
             case "down":
                 return _down(config)
             case _:
@@ -49,9 +49,10 @@ def _up(config: StackConfig, options: argparse.Namespace) -> int:
     return Stack(config, reporter, keep_on=keep_on, fresh=options.fresh).run()
 
 
-def _up_in_background(config: StackConfig) -> int:
+def _up_in_background(config: StackConfig, host: str) -> int:
     """Start a supervisor of its own session and pass on what it says until everything runs."""
     command = [sys.executable, "-m", "controlplane.supervisor", "up", "--foreground", "--json"]
+    command += ["--host", host]
     supervisor = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -82,7 +83,7 @@ def _down(config: StackConfig) -> int:
     lock = HomeLock(config.run)
     holder = lock.holder()
     if holder is None:
-        ended = leftovers.end(config.home)
+        ended = leftovers.end(config.home) + containers.end(config.home)
         print(
             f"Slipway does not run in {config.home}."
             + (f" Ended {ended} leftovers." if ended else "")
@@ -91,6 +92,7 @@ def _down(config: StackConfig) -> int:
     began = time.monotonic()
     _end(lock, holder)
     leftovers.end(config.home)
+    containers.end(config.home)
     print(f"Slipway in {config.home} has stopped ({time.monotonic() - began:.1f} s).")
     return 0
 
@@ -131,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--json", action="store_true", help="say what happens as JSON lines")
     up.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
     up.add_argument("--fresh", action="store_true", help="wipe a home made so before (demo)")
+    up.add_argument(
+        "--host",
+        choices=("process", "docker"),
+        default="process",
+        help="what replicas are here: processes, or containers on this machine's Docker Engine",
+    )
     verbs.add_parser("down", help="stop it")
     verbs.add_parser("status", help="what runs")
     return parser

@@ -10,6 +10,7 @@ from pathlib import Path
 from controlplane.supervisor.errors import CannotStart
 
 ENVIRONMENTS = ("staging", "production")
+LOCAL_ENGINE = "unix:///var/run/docker.sock"
 _DEFAULT_PORTS = {"web": 8000, "staging": 8080, "production": 8081}
 
 
@@ -29,6 +30,8 @@ class Ports:
 class StackConfig:
     home: Path
     ports: Ports
+    # Where replicas run in containers: this machine's Docker Engine. Empty: they are processes.
+    engine: str = ""
     redis_url: str = ""
     worker_concurrency: int = 4
     log_cap_bytes: int = 20 * 1024**2
@@ -47,9 +50,15 @@ class StackConfig:
         return self.home / "log"
 
 
-def from_environment(environ: Mapping[str, str] = os.environ) -> StackConfig:
-    """Raises CannotStart when a value is no port or no number."""
+def from_environment(
+    environ: Mapping[str, str] = os.environ, *, host: str = "process"
+) -> StackConfig:
+    """`host` is the kind of host that this machine is: `process` or `docker`.
+
+    Raises CannotStart when a value is no port or no number.
+    """
     return StackConfig(
+        engine=(environ.get("DOCKER_HOST") or LOCAL_ENGINE) if host == "docker" else "",
         home=Path(environ.get("SLIPWAY_HOME") or "var").expanduser().resolve(),
         ports=Ports(
             web=_port(environ, "SLIPWAY_WEB_PORT", _DEFAULT_PORTS["web"]),

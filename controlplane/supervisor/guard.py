@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from controlplane.supervisor import leftovers
+from controlplane.supervisor import containers, leftovers
 
 _ALL_IS_WELL = b"stopped"
 _PROGRAMS_NEED = 2.0
@@ -40,6 +40,7 @@ def main(home: Path) -> None:
         return
     time.sleep(_PROGRAMS_NEED)  # a program that ends by itself ends better
     leftovers.end(home)
+    containers.end(home)
 
 
 if __name__ == "__main__":

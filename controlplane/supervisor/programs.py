@@ -99,7 +99,8 @@ def gateway(config: StackConfig, environment: str, joined: Mapping[str, str]) ->
 def join_gateways(config: StackConfig) -> tuple[str, ...]:
     """The management command that registers what runs here: gateways and the process hosts."""
     addresses = (f"{name}=http://127.0.0.1:{port}" for name, port in config.ports.gateways.items())
-    return ("bootstrap_embedded", *(word for it in addresses for word in ("--gateway", it)))
+    engine = ("--engine", config.engine) if config.engine else ()
+    return ("bootstrap_embedded", *engine, *(w for it in addresses for w in ("--gateway", it)))
 
 
 def manage(*arguments: str) -> tuple[str, ...]:

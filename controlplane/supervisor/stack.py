@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from controlplane.supervisor import health, leftovers, preflight, programs, store
+from controlplane.supervisor import containers, health, leftovers, preflight, programs, store
 from controlplane.supervisor.child import Child, last_line
 from controlplane.supervisor.config import ENVIRONMENTS, StackConfig
 from controlplane.supervisor.errors import CannotStart, Stopped
@@ -51,7 +51,9 @@ class Stack:
             self._clear_leftovers()
             preflight.check_ports(self._config)
             if self._fresh:
+                containers.wipe(self._config.home)
                 preflight.wipe(self._config)
+            containers.remember(self._config)
             redis = store.choose(
                 self._config, KeyStore(self._config.home / "secrets").text("redis")
             )
@@ -204,10 +206,11 @@ class Stack:
         """Once no gateway sends them anything there is nothing left to drain."""
         if stage == programs.STOP_SERVING:
             leftovers.end(self._config.home, leftovers.is_replica, grace=1.0)
+            containers.end(self._config.home)
 
     def _clear_leftovers(self) -> None:
-        if count := leftovers.end(self._config.home):
-            self._step("leftovers", f"ended {count} processes that an earlier run had left")
+        if count := leftovers.end(self._config.home) + containers.end(self._config.home):
+            self._step("leftovers", f"ended {count} programs that an earlier run had left")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop_asked = True

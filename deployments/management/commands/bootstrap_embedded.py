@@ -1,6 +1,7 @@
 """`manage.py bootstrap_embedded --gateway staging=http://127.0.0.1:9001 …`: what this machine runs.
 
-Each named environment gets this machine as a process host and one gateway, whose token lies in
+Each named environment gets this machine as a host, of processes or with `--engine` of a Docker
+Engine's containers, and one gateway, whose token lies in
 `SLIPWAY_HOME/gateways/<environment>/token`. May be repeated: what is there and right is kept, a
 gateway whose token file is lost gets a new token, one that listens elsewhere now is moved.
 """
@@ -25,7 +26,7 @@ from governance.domain.access import SYSTEM
 
 
 class Command(BaseCommand):
-    help = "Register this machine's process hosts and gateways; prints what there is as JSON."
+    help = "Register this machine's hosts and gateways; prints what there is as JSON."
     action = "system.operate"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,12 +38,20 @@ class Command(BaseCommand):
             metavar="ENVIRONMENT=ADDRESS",
             help="where the gateway of an environment listens; repeat for each",
         )
+        parser.add_argument(
+            "--engine",
+            default="",
+            metavar="ADDRESS",
+            help="this machine's Docker Engine, whose containers the replicas are then",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         joined: dict[str, Any] = {"hosts": {}, "gateways": {}}
         try:
             for environment, address in options["gateway"]:
-                joined["hosts"][environment] = {"id": _host(environment).public_id}
+                joined["hosts"][environment] = {
+                    "id": _host(environment, options["engine"]).public_id
+                }
                 gateway, token_file = _gateway(environment, address)
                 joined["gateways"][environment] = {
                     "id": gateway.public_id,
@@ -62,12 +71,19 @@ def _assignment(text: str) -> tuple[str, str]:
     return environment, address
 
 
-def _host(environment: str) -> Host:
-    present = Host.objects.filter(
-        environment__name=environment, kind=Host.Kind.PROCESS, removed_at=None
-    ).first()
-    name = f"local-{environment}"
-    return present or hosts.add(actor=SYSTEM, environment=environment, name=name)
+def _host(environment: str, engine: str) -> Host:
+    here = Host.objects.filter(environment__name=environment, removed_at=None)
+    if engine:
+        present = here.filter(kind=Host.Kind.DOCKER, address=engine).first()
+        return present or hosts.add(
+            actor=SYSTEM,
+            environment=environment,
+            name=f"engine-{environment}",
+            kind=Host.Kind.DOCKER,
+            engine=hosts.Engine(engine),
+        )
+    present = here.filter(kind=Host.Kind.PROCESS).first()
+    return present or hosts.add(actor=SYSTEM, environment=environment, name=f"local-{environment}")
 
 
 def _gateway(environment: str, address: str) -> tuple[Gateway, Path]:

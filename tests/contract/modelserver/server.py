@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,8 +66,12 @@ class Replica:
     log: Path
 
     @property
+    def address(self) -> tuple[str, int]:
+        return self.announced["address"], self.announced["port"]
+
+    @property
     def url(self) -> str:
-        return f"http://{self.announced['address']}:{self.announced['port']}"
+        return "http://{}:{}".format(*self.address)
 
     def signal(self, number: int) -> None:
         os.kill(self.process.pid, number)
@@ -100,18 +104,22 @@ def spawn(
     drain_wait: float = 0.2,
     replica: str = REPLICA,
     grpc: bool = False,
+    announce: bool = True,
+    more: Sequence[str] = (),
 ) -> tuple[subprocess.Popen[bytes], Path, Path]:
-    """Starts the program and hands it its manifest; returns it, its announce file and its log."""
-    announce, log = folder / "announce.json", folder / "replica.log"
+    """Starts the program and hands it its manifest; returns it, its announce file and its log.
+    `more` are further options of the command line."""
+    announced, log = folder / "announce.json", folder / "replica.log"
     command = [
         *(sys.executable, "-m", "modelserver", "serve"),
         *("--artifact", str(artifact)),
         *("--trust", manifests.trust_text(KEY.public_key())),
         *("--name", f"hst_01JD0000000000000000000001/{replica}"),
         *("--bind", "127.0.0.1:0"),
-        *("--announce", str(announce)),
         *("--drain-wait", str(drain_wait)),
+        *(("--announce", str(announced)) if announce else ()),
         *(("--grpc-bind", "127.0.0.1:0") if grpc else ()),
+        *more,
     ]
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -121,7 +129,7 @@ def spawn(
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(blob)
         process.stdin.close()
-    return process, announce, log
+    return process, announced, log
 
 
 def _announced(announce: Path, pid: int) -> Mapping[str, Any]:
@@ -138,6 +146,7 @@ def running(
     drain_wait: float = 0.2,
     wait_ready: bool = True,
     grpc: bool = False,
+    more: Sequence[str] = (),
     **changes: Any,
 ) -> Iterator[Replica]:
     """A replica that has announced itself and, unless told otherwise, is ready."""
@@ -149,6 +158,7 @@ def running(
         drain_wait=drain_wait,
         replica=changes.get("replica", REPLICA),
         grpc=grpc,
+        more=more,
     )
     try:
         eventually(lambda: _announced(announce, process.pid) or process.poll() is not None)

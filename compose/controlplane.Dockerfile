@@ -51,8 +51,10 @@ LABEL org.opencontainers.image.title="Slipway control plane" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/slipway /opt/slipway
 COPY --from=build /slipway /slipway
-# The folder of all state is a volume; a new one takes its owner from here.
-RUN mkdir -m 0700 /var/lib/slipway && chown 10001:10001 /var/lib/slipway
+# What is kept are volumes; a new one takes its owner from here.
+RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/slipway /state /gateways /gateways/staging \
+        /gateways/production && \
+    install -d -o 10001 -g 10001 -m 0755 /var/lib/slipway-public
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/slipway/bin:$PATH \
     SLIPWAY_HOME=/var/lib/slipway DJANGO_SETTINGS_MODULE=controlplane.settings
 WORKDIR /slipway

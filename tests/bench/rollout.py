@@ -16,6 +16,7 @@ from statistics import median
 from rich.console import Console
 
 from cli import Rollout
+from tests.bench import keys
 from tests.bench.figures import Figure
 from tests.integration.stack import Durations, Stack
 from tests.integration.tally import Attempt, Tally, load, p99
@@ -48,6 +49,8 @@ def measure(console: Console) -> list[Figure]:
             starts, backs, acknowledged = _rollouts_and_rollbacks(stack)
             console.print(f"· {CONNECTIONS} connections, {SWITCHES} switches between steady spells")
             tally, during = _switches(stack)
+            console.print("· keys are revoked while their clients go on asking")
+            revoked = keys.revocations(stack)
         assert stack.processes() == []
     steady = _between(during)
     figures = [
@@ -63,6 +66,7 @@ def measure(console: Console) -> list[Figure]:
         Figure("p99 during switches / steady", p99(switched) / p99(calm), "×", 1.5),
         Figure("requests attempted", float(tally.attempted), ""),
         Figure("requests failed", float(len(tally.failed)), "", 0.0),
+        *revoked,
     ]
 
 

@@ -30,7 +30,7 @@ from deployments.models import (
 )
 from deployments.reconcile import patrol
 from deployments.selectors import keys as selectors
-from deployments.services import keys
+from deployments.services import endpoints, keys
 from governance.domain.access import Actor
 from governance.models import AuditEvent, Team, User
 from tests.app.reconcile.conftest import Site
@@ -375,6 +375,62 @@ def test_a_change_of_keys_moves_no_rollout(site: Site, live: Endpoint) -> None:
     assert site.shares == {1: 0, 2: 100}
     site.finish(rollout)
     assert rollout.outcome == "promoted"
+
+
+def test_gateways_are_told_in_the_transaction_that_issues_a_key(site: Site, live: Endpoint) -> None:
+    before = generation(site)
+    issued = issue(site, requests_per_minute=30)
+    assert generation(site) == before + 1
+    assert told(live) == {"open": False, "keys": {issued.key.public_id: [30, False]}}
+    assert selectors.grants(live) == (Grant(issued.key.public_id, 30),)
+
+
+def test_a_revoked_key_is_gone_from_the_next_snapshot_on(site: Site, live: Endpoint) -> None:
+    issued, other = issue(site), issue(site, name="other")
+    before = generation(site)
+    keys.revoke(actor=site.actor, key_id=issued.key.public_id)
+    assert generation(site) == before + 1
+    assert set(told(live)["keys"]) == {other.key.public_id}
+    assert issued.key.public_id not in site.routes_text()
+    keys.revoke(actor=site.actor, key_id=issued.key.public_id)
+    assert AuditEvent.objects.filter(action="key.revoke").count() == 1
+    assert generation(site) == before + 1
+
+
+def test_opening_an_endpoint_is_declared_by_whoever_answers_for_it(
+    site: Site, live: Endpoint
+) -> None:
+    assert not live.is_open
+    with pytest.raises(NotAllowed):
+        endpoints.open_to_all(actor=site.actor, endpoint_id=live.public_id)
+    admin, before = _admin(), generation(site)
+    endpoints.open_to_all(actor=admin, endpoint_id=live.public_id, reason="A public demo.")
+    assert told(live)["open"] is True
+    assert generation(site) == before + 1
+    endpoints.open_to_all(actor=admin, endpoint_id=live.public_id)
+    assert AuditEvent.objects.filter(action="endpoint.open").count() == 1
+    endpoints.require_keys(actor=site.actor, endpoint_id=live.public_id)
+    assert told(live)["open"] is False
+    assert generation(site) == before + 2
+    assert AuditEvent.objects.filter(action="endpoint.close").count() == 1
+
+
+def test_a_key_says_when_every_gateway_knows_of_it(site: Site, live: Endpoint) -> None:
+    key = issue(site).key
+
+    def known() -> bool:
+        return selectors.row(site.actor, key.public_id).acknowledged
+
+    assert not known()
+    site.poll(site.gateways[0])
+    assert not known(), "the other has not said so"
+    site.poll(site.gateways[1])
+    assert known()
+    keys.revoke(actor=site.actor, key_id=key.public_id)
+    assert not known()
+    for gateway in site.gateways:
+        site.poll(gateway)
+    assert known()
 
 
 def _other_endpoint(site: Site, team: str = "risk") -> Endpoint:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
+from pathlib import Path
 from statistics import median
 
 import httpx
 
 from tests.bench.figures import Figure
+from tests.integration.faults.gateways import second_gateway
 from tests.integration.stack import ENVIRONMENT, MODEL, MODELS, Stack
 
 ROUNDS = 10
@@ -17,24 +19,27 @@ AFTERWARDS = 0.5
 """How long a revoked key goes on knocking, to see whether it is ever let in again."""
 
 
-def revocations(stack: Stack) -> list[Figure]:
-    """The system is asked two ways: what it says (every gateway has acknowledged), and what a
-    client sees that never stops asking."""
+def revocations(stack: Stack, folder: Path) -> list[Figure]:
+    """With two gateways, asked two ways: what the system says (both have acknowledged), and what
+    clients see that never stop asking."""
     said, seen, again = [], [], 0
-    for number in range(ROUNDS):
-        key = stack.slipway.issue_key(f"measured {number}", MODEL, environment=ENVIRONMENT)
-        stack.slipway.wait_for_key(key.id)
-        client = _Client(stack.infer_url, key.text)
-        client.until_let_in()
-        called = time.monotonic()
-        stack.slipway.revoke_key(key.id)
-        stack.slipway.wait_for_key(key.id, every=0.005)
-        acknowledged = time.monotonic()
-        time.sleep(AFTERWARDS)
-        client.end()
-        said.append(acknowledged - called)
-        seen.append(max(0.0, client.last_let_in() - called))
-        again += sum(began > acknowledged and status == 200 for began, status in client.answers)
+    with second_gateway(stack, folder) as second:
+        for number in range(ROUNDS):
+            key = stack.slipway.issue_key(f"measured {number}", MODEL, environment=ENVIRONMENT)
+            stack.slipway.wait_for_key(key.id)
+            clients = [_Client(url, key.text) for url in (stack.infer_url, second)]
+            for client in clients:
+                client.until_let_in()
+            called = time.monotonic()
+            stack.slipway.revoke_key(key.id)
+            stack.slipway.wait_for_key(key.id, every=0.005)
+            acknowledged = time.monotonic()
+            time.sleep(AFTERWARDS)
+            for client in clients:
+                client.end()
+            said.append(acknowledged - called)
+            seen += [max(0.0, client.last_let_in() - called) for client in clients]
+            again += sum(client.let_in_after(acknowledged) for client in clients)
     return [
         Figure(f"revocation: call to acknowledged (median of {ROUNDS})", median(said), "s", 1.0),
         Figure("revocation: call to acknowledged (worst)", max(said), "s", 1.0),
@@ -59,6 +64,9 @@ class _Client:
 
     def last_let_in(self) -> float:
         return max(began for began, status in self.answers if status == 200)
+
+    def let_in_after(self, moment: float) -> int:
+        return sum(began > moment and status == 200 for began, status in self.answers)
 
     def end(self) -> None:
         self._over.set()

@@ -50,7 +50,7 @@ def measure(console: Console) -> list[Figure]:
             console.print(f"· {CONNECTIONS} connections, {SWITCHES} switches between steady spells")
             tally, during = _switches(stack)
             console.print("· keys are revoked while their clients go on asking")
-            revoked = keys.revocations(stack)
+            revoked = keys.revocations(stack, Path(folder))
         assert stack.processes() == []
     steady = _between(during)
     figures = [

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
 from cli import Key
+from tests.integration.faults.gateways import absent_gateway, second_gateway
 from tests.integration.stack import ENVIRONMENT, MODEL, MODELS, Stack
 from tests.running import eventually
 
@@ -36,13 +38,14 @@ def issue(stack: Stack, name: str, **limits: int) -> Key:
     return key
 
 
-def ask(stack: Stack, key: str = "", **headers: str) -> httpx.Response:
+def ask(stack: Stack, key: str = "", *, url: str = "", **headers: str) -> httpx.Response:
     row = json.loads((MODELS / "rows.json").read_text())["rows"][0]
     tensor = {"name": "X", "datatype": "FP32", "shape": [1, len(row)], "data": row}
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if key:
         sent["authorization"] = f"Bearer {key}"
-    return httpx.post(stack.infer_url, json={"inputs": [tensor]}, headers=sent, trust_env=False)
+    body = {"inputs": [tensor]}
+    return httpx.post(url or stack.infer_url, json=body, headers=sent, trust_env=False)
 
 
 def tampered(key: str) -> str:
@@ -112,6 +115,28 @@ def test_a_revoked_key_is_refused_once_its_revocation_is_acknowledged(live: Stac
     assert known.state == "revoked"
     assert asked.statuses(after=acknowledged) <= set(REFUSED)
     assert asked.statuses() <= {200, *REFUSED}, "nothing but an answer or a refusal"
+
+
+def test_a_revocation_is_over_when_every_gateway_refuses_the_key(
+    live: Stack, tmp_path: Path
+) -> None:
+    with second_gateway(live, tmp_path) as second:
+        key = issue(live, "everywhere")
+        doors = (live.infer_url, second)
+        assert [ask(live, key.text, url=url).status_code for url in doors] == [200, 200]
+        live.slipway.revoke_key(key.id)
+        live.slipway.wait_for_key(key.id, timeout=live.lasting.within)
+        assert {ask(live, key.text, url=url).status_code for url in doors} <= set(REFUSED)
+
+
+def test_a_gateway_that_does_not_answer_is_not_believed_to_know(live: Stack) -> None:
+    key = issue(live, "half known")
+    with absent_gateway(live):
+        revoked = live.slipway.revoke_key(key.id)
+        eventually(lambda: ask(live, key.text).status_code in REFUSED, within=live.lasting.within)
+        assert not revoked.acknowledged
+        assert not live.slipway.key(key.id).acknowledged
+    assert live.slipway.key(key.id).acknowledged, "whoever is removed is asked no more"
 
 
 def test_every_gateway_has_taken_over_what_was_revoked(live: Stack) -> None:

@@ -68,8 +68,9 @@ class DockerHost(DockerImages):
         try:
             for listed in self._listed():
                 seen = self._seen(listed)
-                if seen and (seen.running or seen.replica not in found):
-                    found[seen.replica] = seen  # of two, the one that may answer requests counts
+                # Of two, the one that may answer requests counts.
+                if seen and seen.replica and (seen.running or seen.replica not in found):
+                    found[seen.replica] = seen
         except HostRefused as problem:
             raise HostSilent(f"The Engine does not say what it runs: {problem.detail}") from problem
         return found

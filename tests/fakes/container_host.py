@@ -42,7 +42,7 @@ class FakeContainerHost:
             f"boot-{plan.replica}",
         )
         self.observed[plan.replica] = running
-        self.logs[plan.replica] = '{"event":"listening"}'
+        self.logs[plan.replica] = '{"event":"listening"}\n{"event":"ready"}'
         if self.fail_with is not None:
             code, log = self.fail_with
             self.logs[plan.replica] = log

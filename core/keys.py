@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from core import clock
 from core.errors import Broken
 from wire import manifest, tokens
 
@@ -104,6 +105,16 @@ class KeyStore:
         generation = max(self._generations(purpose), default=0) + 1
         self.raw(_file_name(purpose, generation))
         return generation
+
+    def superseded(self, purpose: str, *, for_seconds: float) -> list[int]:
+        """The older keys of this purpose whose next one was made at least so long ago."""
+        made = {
+            number: (self.folder / _file_name(purpose, number)).stat().st_mtime
+            for number in sorted(self._generations(purpose))
+        }
+        later = list(made)[1:]
+        limit = clock.timestamp() - for_seconds
+        return [older for older, newer in zip(made, later, strict=False) if made[newer] <= limit]
 
     def retire(self, purpose: str, generation: int) -> None:
         """Delete an older key. What it has sealed never opens again.

@@ -172,6 +172,10 @@ _ACTIONS = (
     _loop("routes.publish", "Publish routes to the gateways"),
     _loop("traffic.collect", "Collect the replicas' reports"),
     _loop("retention.sweep", "Delete what is past its time"),
+    # What an operator does from this machine's command line
+    _loop("artifact.encrypt", "Encrypt artifacts that were stored plain"),
+    _loop("artifact.rewrap", "Wrap the keys of artifacts by a new key"),
+    _loop("certificate.issue", "Issue a certificate of the internal authority"),
     _loop("system.operate", "Run Slipway's own programs from this machine's command line"),
 )
 

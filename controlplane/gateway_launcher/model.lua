@@ -72,11 +72,16 @@ function envoy_on_request(handle)
   if size < FRAME then
     return refuse(handle, "400", "3", "the call has no message")
   end
-  if body:getBytes(0, 1):byte() ~= 0 then
+  local compressed, a, b, c, d = body:getBytes(0, FRAME):byte(1, FRAME)
+  if compressed ~= 0 then
     handle:respond({
       [":status"] = "415", ["grpc-status"] = "12", ["grpc-accept-encoding"] = "identity",
     }, "compressed messages are not read here: send them as they are")
     return
+  end
+  -- A replica would wait for what was announced and cannot come any more.
+  if ((a * 256 + b) * 256 + c) * 256 + d ~= size - FRAME then
+    return refuse(handle, "400", "3", "the call has one message, as long as it says")
   end
   local name, version = read(body, size)
   if name:find("[^%w%._%-]") or version:find("[^%w%._%-]") then

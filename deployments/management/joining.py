@@ -21,9 +21,10 @@ def assignment(text: str) -> tuple[str, str]:
     return environment, address
 
 
-def join(environment: str, address: str, token: str) -> tuple[Gateway, str]:
-    """The environment's own gateway, registered at this address, and its token if that is a new
-    one: because it is new, or because `token` is not its.
+def join(environment: str, address: str, token_file: Path) -> Gateway:
+    """The environment's own gateway, registered at this address; `token_file` holds its token
+    afterwards. May be repeated: a gateway whose token is lost gets a new one, one that listens
+    elsewhere now is moved.
 
     Raises:
         core.errors.ControlPlaneError: there is no such environment, or the address is none.
@@ -34,17 +35,26 @@ def join(environment: str, address: str, token: str) -> tuple[Gateway, str]:
     ).first()
     if gateway is None:
         made = gateways.register(actor=SYSTEM, environment=environment, name=name, address=address)
-        return made.gateway, made.token
+        write_private(token_file, made.token)
+        return made.gateway
     if gateway.address != address.rstrip("/"):
         gateway = gateways.move(
             actor=SYSTEM, gateway_id=gateway.public_id, revision=gateway.revision, address=address
         )
-    if token_matches(token, gateway.token_hash):
-        return gateway, ""
+    if token_matches(_read(token_file), gateway.token_hash):
+        return gateway
     made = gateways.renew_token(
         actor=SYSTEM, gateway_id=gateway.public_id, revision=gateway.revision
     )
-    return made.gateway, made.token
+    write_private(token_file, made.token)
+    return made.gateway
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def write_private(path: Path, text: str) -> None:

@@ -38,7 +38,7 @@ class Command(BaseCommand):
             type=Path,
             required=True,
             metavar="FOLDER",
-            help="gets ENVIRONMENT/joined.json for each: its id and its token",
+            help="gets ENVIRONMENT/joined.json and ENVIRONMENT/token for each",
         )
         parser.add_argument(
             "--public",
@@ -60,10 +60,7 @@ class Command(BaseCommand):
         self.stdout.write("ready for the programs to start")
 
     def _join(self, environment: str, address: str, folder: Path) -> None:
-        file = folder / "joined.json"
-        try:
-            token = str(json.loads(file.read_text())["token"])
-        except (OSError, ValueError, KeyError):
-            token = ""
-        gateway, new_token = join(environment, address, token)
-        write_private(file, json.dumps({"id": gateway.public_id, "token": new_token or token}))
+        token_file = folder / "token"
+        gateway = join(environment, address, token_file)
+        joined = {"id": gateway.public_id, "token_file": token_file.name}
+        write_private(folder / "joined.json", json.dumps(joined))

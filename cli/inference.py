@@ -71,9 +71,10 @@ def _as_problem(response: httpx.Response, answer: Json) -> Json:
     """A gateway says `{"error": sentence}`, perhaps with more."""
     said = answer.get("error")
     sentence = str(said) if said else f"The gateway answered {response.status_code}."
-    wait = response.headers.get("retry-after")
+    wait = response.headers.get("retry-after", "")
+    until = f"{wait} s" if wait.isdecimal() else wait
     return {
         "code": answer.get("code"),
-        "detail": f"{sentence} (again after {wait} s)" if wait else sentence,
+        "detail": f"{sentence} (again after {until})" if until else sentence,
         "help": _HELP.get(response.status_code),
     }

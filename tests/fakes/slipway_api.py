@@ -30,6 +30,7 @@ class FakeSlipway(httpx.BaseTransport):
         self.logs: dict[str, Any] = {"items": []}
         self.keys: dict[str, dict[str, Any]] = {}
         self.looks_until_known = 0
+        self.gateway_answers: list[httpx.Response] = []
         self.story: list[dict[str, Any]] = [done("promoted")]
         self.answers: list[httpx.Response | Exception] = []
         self._told: Iterator[dict[str, Any]] = iter(())
@@ -171,6 +172,8 @@ class FakeSlipway(httpx.BaseTransport):
 
     def _infer(self, request: httpx.Request, body: bytes) -> httpx.Response:
         """As a gateway does: it knows keys and nothing of tokens."""
+        if self.gateway_answers:
+            return self.gateway_answers.pop(0)
         is_open = self.endpoints[0].get("is_open")
         if not is_open and not request.headers.get("authorization", "").startswith("Bearer head."):
             return answer({"error": "Jwt is missing"}, 401)

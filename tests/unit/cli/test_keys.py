@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cli import config
@@ -129,6 +130,21 @@ def test_a_refusal_of_the_gateway_says_what_to_do(slipway: Slipway, live: None) 
     assert "Jwt is missing" in ended.err
     assert "slipway keys issue" in ended.err
     assert ended.out == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("20", "again after 20 s"),
+        ("Sun, 22 Nov 2026 00:00:00 GMT", "again after Sun, 22 Nov 2026 00:00:00 GMT"),
+    ],
+)
+def test_a_limit_says_when_to_ask_again(
+    api: FakeSlipway, slipway: Slipway, live: None, said: str, shown: str
+) -> None:
+    refused = httpx.Response(429, json={"error": "too many"}, headers={"retry-after": said})
+    api.gateway_answers = [refused]
+    assert shown in slipway("predict", "tumour").err
 
 
 def test_keys_are_listed_with_what_they_have_used(api: FakeSlipway, slipway: Slipway) -> None:

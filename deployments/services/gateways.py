@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from core import clock, live
@@ -37,7 +38,7 @@ def register(*, actor: Actor, environment: str, name: str, address: str) -> Regi
 
     Raises:
         NotFound, NotAllowed.
-        Invalid: `invalid_name`, `invalid_address`.
+        Invalid: `invalid_name`, `invalid_address`, `plain_transport`.
         Conflict: `gateway:name-taken`.
     """
     place = gate.environment_for(actor, environment)
@@ -72,7 +73,7 @@ def move(*, actor: Actor, gateway_id: str, revision: int, address: str) -> Gatew
 
     Raises:
         NotFound, NotAllowed, Stale.
-        Invalid: `invalid_address`.
+        Invalid: `invalid_address`, `plain_transport`.
     """
     gateway = gate.gateway_for(actor, gateway_id)
     authorize.require(actor, "gateway.add", subjects.of_gateway(gateway))
@@ -121,6 +122,9 @@ def _address(text: str) -> str:
     if len(address) > LONGEST_ADDRESS or not _is_origin(address):
         sentence = "An address is http:// or https:// with a host and perhaps a port, no path."
         raise changes.wrong("address", "invalid_address", sentence)
+    if settings.CONFIG.profile == "production" and not address.startswith("https://"):
+        sentence = "In production clients and their keys reach a gateway over https:// only."
+        raise changes.wrong("address", "plain_transport", sentence)
     return address
 
 

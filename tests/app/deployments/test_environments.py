@@ -85,6 +85,24 @@ def test_process_hosts_are_refused_in_production_settings(operator: User, settin
     assert not Host.objects.exists()
 
 
+def test_in_production_clients_reach_a_gateway_over_tls_only(
+    operator: User, settings: Any
+) -> None:
+    settings.CONFIG = settings.CONFIG.model_copy(update={"profile": "production"})
+    given = {"actor": actor(operator), "environment": "staging", "name": "east"}
+    with pytest.raises(Invalid) as refusal:
+        gateways.register(**given, address="http://east:8080")
+    assert refusal.value.problems[0].code == "plain_transport"
+    made = gateways.register(**given, address="https://east:8443").gateway
+    with pytest.raises(Invalid):
+        gateways.move(
+            actor=actor(operator),
+            gateway_id=made.public_id,
+            revision=made.revision,
+            address="http://east:8080",
+        )
+
+
 def test_a_host_with_replicas_is_not_removed(site: Site, operator: User) -> None:
     endpoint = Endpoint.objects.create(model=site.model, environment=site.environment)
     release = Release.objects.create(

@@ -129,6 +129,8 @@ class Batcher:
                 del self._open[batch.key]
             for _ in range(len(batch.members) - len(members)):
                 self._line.leave()  # who gave up while waiting
+            if not members:
+                continue
             if on_the_loop:
                 self._settle(members, run_together(self._runner, requests))
             else:
@@ -162,7 +164,7 @@ def run_together(
     try:
         joint = runner.run(_joined([request for request, _ in requests]), wanted)
         _require_rows(joint, sum(request.rows for request, _ in requests))
-    except ModelFailed:
+    except Exception:  # noqa: BLE001  # whatever it is, all of them wait for an outcome
         return [_alone(runner, request, asked) for request, asked in requests]
     took = time.perf_counter() - started
     places = {spec.name: place for place, spec in enumerate(wanted)}

@@ -72,12 +72,14 @@ def plane_for(
     loop_values: int = 10_000,
     pool: Executor | None = None,
     queue_limit: int = 4,
+    name: str = "tumour",
+    version: str = "7",
     **more: Any,
 ) -> DataPlane:
     """Ready at once. A model that takes longer than the event loop may runs in the pool."""
     if warm_seconds > LOOP_SECONDS:
         loop_values = 0
-    plane = DataPlane(Identity("tumour", "7", model.signature))
+    plane = DataPlane(Identity(name, version, model.signature))
     plane.serve(Serving(model, pool or Refusing(), queue_limit, loop_values, **more))
     return plane
 

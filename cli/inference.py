@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from cli import trust
 from cli.errors import ApiProblem, Unreachable
 from cli.shapes import Json
 
@@ -31,9 +31,15 @@ class Gateway:
     ) -> None:
         self.url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._options: dict[str, Any] = {"transport": http, "timeout": timeout, "trust_env": False}
+        verify = trust.context()
         if ca_file is not None:
-            self._options["verify"] = ssl.create_default_context(cafile=ca_file)
+            verify.load_verify_locations(cafile=ca_file)
+        self._options: dict[str, Any] = {
+            "transport": http,
+            "timeout": timeout,
+            "verify": verify,
+            "trust_env": False,
+        }
 
     def predict(self, body: Json) -> Json:
         """The answer to a request of the Open Inference Protocol.

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from cli import trust
 from cli.errors import ApiProblem, Unreachable
 from cli.shapes import Json
 
@@ -38,7 +39,12 @@ class Transport:
         if token:
             headers["authorization"] = f"Bearer {token}"
         self._http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=timeout, transport=http, trust_env=False
+            base_url=self.url,
+            headers=headers,
+            timeout=timeout,
+            transport=http,
+            verify=trust.context(),
+            trust_env=False,
         )
 
     def get(self, path: str, **params: Any) -> Json:

@@ -23,6 +23,8 @@ from typing import Any
 
 import httpx
 
+from cli import trust
+
 _SAY_EVERY = 0.5
 _TIMEOUT = 10.0
 _REMEMBERED = 50_000
@@ -101,7 +103,11 @@ async def send(
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
     async with httpx.AsyncClient(
-        headers=headers, timeout=_TIMEOUT, limits=limits, trust_env=False
+        headers=headers,
+        timeout=_TIMEOUT,
+        limits=limits,
+        verify=trust.context(),
+        trust_env=False,
     ) as client:
         began = said = time.perf_counter()
         for number in itertools.count(1):

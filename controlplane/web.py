@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Held xDS polls and websockets would otherwise keep a stopping web alive.
 _STOP_SECONDS = 2
 # uvicorn ticks every 0.1 s.
-_TICKS_BETWEEN_LOOKS = 300
+_TICKS_BETWEEN_LOOKS = 50
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -70,7 +70,7 @@ def list_keys(
             output,
             slipway.keys(environment=environment, endpoint=found, state=state),
             ("KEY", "NAME", "ENVIRONMENT", "STATE", "USED TODAY", "EXPIRES"),
-            lambda k: (k.id, k.name, k.environment, k.state, _used(k), k.expires_at),
+            lambda k: (k.id, k.name, k.environment, k.state, _used(k), _moment(k.expires_at)),
             lambda k: k.raw,
             "There is no key: slipway keys issue NAME --endpoint ENDPOINT -e staging",
         )
@@ -172,7 +172,8 @@ def _hand_over(slipway: Client, key: Key, *, save: bool, wait: bool, output: For
     else:
         out.print(Text(key.text))
         where = ", ".join(key.endpoints)
-        err.print(Text(f"{key.id} for {where} in {key.environment}, until {key.expires_at}."))
+        until = _moment(key.expires_at)
+        err.print(Text(f"{key.id} for {where} in {key.environment}, until {until}."))
         err.print(Text("Keep the key now: it is not shown again."))
     if save:
         kept = config.keep_key(config.load(), key.environment, key.endpoints, key.text)
@@ -190,12 +191,17 @@ def _print(key: Key, output: Format) -> None:
         return
     known = "every gateway knows it" if key.acknowledged else "not every gateway knows it yet"
     out.print(Text(f"{key.name}  {key.id}  {key.state}", "bold"))
-    out.print(Text(f"  in {key.environment}, until {key.expires_at}; {known}"))
+    out.print(Text(f"  in {key.environment}, until {_moment(key.expires_at)}; {known}"))
     out.print(Text(f"  used today: {_used(key)}"))
     if key.requests_per_minute:
         out.print(Text(f"  {key.requests_per_minute} requests per minute"))
     if key.rotated_to:
         out.print(Text(f"  replaced by {key.rotated_to}"))
+
+
+def _moment(text: str) -> str:
+    """To the minute; who wants it exactly takes the JSON."""
+    return f"{text[:16].replace('T', ' ')} UTC"
 
 
 def _used(key: Key) -> str:

@@ -38,7 +38,7 @@ def test_a_new_key_stands_alone_on_standard_output(api: FakeSlipway, slipway: Sl
     ended = slipway("keys", "issue", "ward 7", "--endpoint", "tumour", "--requests-per-day", "50")
     assert ended.code == 0
     assert ended.out == "head.key_1.signature\n"
-    assert "key_1 for tumour in staging" in ended.err
+    assert "key_1 for tumour in staging, until 2027-02-01 00:00 UTC." in ended.err
     assert api.keys["key_1"]["requests_per_day"] == 50
     assert api.keys["key_1"]["requests_per_minute"] is None
 

@@ -30,7 +30,7 @@ FORM = re.compile(r"[a-z]+:[a-z-]*[a-z]")
 # Functions that take a code without naming it, and which argument it is.
 TAKERS = {"FieldProblem": 1, "wrong": 1, "BadStrategy": 1, "Refusal": 0}
 # Looks like a code and is none.
-OTHER_WORDS = {scope.value for scope in TokenScope} | {"slipway:snapshots"}
+OTHER_WORDS = {scope.value for scope in TokenScope} | {"slipway:snapshots", "server:grpc"}
 # A template ends up as one of these.
 MADE_OF = {
     "rollout:cannot-{}": [f"rollout:cannot-{verb}" for verb in Verb],
@@ -51,8 +51,17 @@ MADE_OF = {
     "output:{}": [f"output:{what}" for what in ("datatype", "nonfinite", "shape")],
     "request:{}": ["request:inputs", "request:outputs"],
 }
-# Templates of that form which are no codes: keys of caches, leases, buckets and live topics.
-OTHER_TEMPLATES = {"heartbeat:{}", "ip:{}", "{}:{}", "endpoint:{}", "model:{}", "build:{}"}
+# Templates of that form which are no codes: keys of caches, leases, buckets, live topics, and the
+# names of clusters.
+OTHER_TEMPLATES = {
+    "heartbeat:{}",
+    "ip:{}",
+    "{}:{}",
+    "endpoint:{}",
+    "model:{}",
+    "build:{}",
+    "{}:grpc",
+}
 
 
 def sources(*packages: str) -> Iterator[tuple[Path, ast.Module]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
+from grpc_health.v1 import health_pb2
 
 from modelserver.dataplane import DataPlane
 from modelserver.grpc_server import GrpcServer
@@ -112,3 +113,13 @@ def refusal(ask: Callable[[], object]) -> tuple[grpc.StatusCode, str, dict[str, 
         call: Any = problem
         return call.code(), call.details(), dict(call.trailing_metadata() or ())
     raise AssertionError(f"it was answered: {answer!r}")
+
+
+def watch(it: Served, service: str) -> Any:
+    """What the health of a service is, and becomes."""
+    call = it.channel.unary_stream(
+        "/grpc.health.v1.Health/Watch",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    return call(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS)

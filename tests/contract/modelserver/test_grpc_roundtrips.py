@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -43,21 +44,29 @@ def test_every_datatype_has_a_field_or_is_known_to_have_none() -> None:
     assert {*FIELDS, *WITHOUT_A_FIELD} == DATATYPES.keys()
 
 
+@contextmanager
+def echoing(*datatypes: str) -> Iterator[Served]:
+    empty = {f"same_{name.lower()}": (0, 2) for name in datatypes}
+    plane = plane_for(Echo(signature(*datatypes)), pool=Refusing(), without_rows=empty)
+    with served(plane) as it:
+        yield it
+
+
 @pytest.fixture(scope="module")
 def everything() -> Iterator[Served]:
-    with served(plane_for(Echo(signature(*DATATYPES)), pool=Refusing())) as it:
+    with echoing(*DATATYPES) as it:
         yield it
 
 
 @pytest.fixture(scope="module")
 def with_fields() -> Iterator[Served]:
-    with served(plane_for(Echo(signature(*FIELDS)), pool=Refusing())) as it:
+    with echoing(*FIELDS) as it:
         yield it
 
 
 def tensors(datatype: str) -> st.SearchStrategy[Any]:
-    """Of up to 3 × 3 values, and of none; finite where that is a question."""
-    shape = st.tuples(st.integers(0, 3), st.integers(0, 3))
+    """Of up to 3 × 3 values; finite where that is a question."""
+    shape = st.tuples(st.integers(1, 3), st.integers(1, 3))
     if datatype == "BYTES":
         texts = st.text().map(str.encode)
         return arrays.arrays(np.dtype(object), shape, elements=texts)
@@ -117,3 +126,19 @@ def test_typed_tensors_come_back_as_they_went(with_fields: Served, values: dict[
     for output, (name, array) in zip(answer.outputs, values.items(), strict=True):
         found = list(getattr(output.contents, FIELDS[name]))
         assert bits(np.array(found, dtype=array.dtype)) == bits(array.ravel()), name
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_no_rows_are_answered_with_no_rows(
+    everything: Served, with_fields: Served, raw: bool
+) -> None:
+    nothing = {name: np.empty((0, 2)) for name in (DATATYPES if raw else FIELDS)}
+    answer = (everything if raw else with_fields).ask(
+        "ModelInfer",
+        model_name="tumour",
+        inputs=[described(name, array) for name, array in nothing.items()],
+        raw_input_contents=[b""] * len(nothing) if raw else [],
+    )
+    expect_descriptions(answer, nothing)
+    assert set(answer.raw_output_contents) == ({b""} if raw else set())
+    assert all(not output.contents.ListFields() for output in answer.outputs)

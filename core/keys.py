@@ -4,6 +4,7 @@ secrets/django        Django's SECRET_KEY
 secrets/signing       Ed25519 private key, raw: signs release manifests
 secrets/release       32 bytes: the telemetry secret of each release is derived from it
 secrets/audit         32 bytes: encrypts the payloads of audit events
+secrets/endpoint-keys Ed25519 private key, raw: signs the keys of clients
 secrets/seal-<what>   32 bytes: encrypts what `seal` is given, such as the keys of artifacts;
                       seal-<what>.2, .3 and so on once it was rotated
 secrets/ca.key        the internal authority (`core.pki`)

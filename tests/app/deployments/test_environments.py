@@ -85,9 +85,7 @@ def test_process_hosts_are_refused_in_production_settings(operator: User, settin
     assert not Host.objects.exists()
 
 
-def test_in_production_clients_reach_a_gateway_over_tls_only(
-    operator: User, settings: Any
-) -> None:
+def test_in_production_clients_reach_a_gateway_over_tls_only(operator: User, settings: Any) -> None:
     settings.CONFIG = settings.CONFIG.model_copy(update={"profile": "production"})
     given = {"actor": actor(operator), "environment": "staging", "name": "east"}
     with pytest.raises(Invalid) as refusal:

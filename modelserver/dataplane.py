@@ -52,6 +52,7 @@ class Serving:
     without_rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     batch_rows: int = 0
     batch_window_ms: int = 0
+    give_back: Callable[[], None] = lambda: None  # memory that a burst took
 
 
 class Took(Protocol):
@@ -85,6 +86,7 @@ class _Ready:
         self.runner = Runner(model, allow_nonfinite=nonfinite, without_rows=serving.without_rows)
         self.line = WaitingLine(serving.pool, serving.queue_limit)
         self.loop_values = serving.loop_values
+        self.give_back = serving.give_back
         self.batcher: Batcher | None = None
         if serving.batch_rows:
             self.batcher = Batcher(
@@ -134,6 +136,11 @@ class DataPlane:
 
     def live(self) -> bool:
         return True
+
+    def give_back(self) -> None:
+        """Frees memory that a burst took; takes as long as an inference, in the caller's thread."""
+        if self._ready is not None:
+            self._ready.give_back()
 
     def not_ready_because(self) -> str:
         """Empty when ready."""

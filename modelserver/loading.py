@@ -40,5 +40,7 @@ def prepare(
         without_rows=warm.without_rows,
         batch_rows=config.batch_rows,
         batch_window_ms=config.batch_window_ms,
+        give_back=model.give_back,
     )
+    model.give_back()  # what the warm-up took
     return Prepared(serving, warm)

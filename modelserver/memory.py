@@ -35,10 +35,18 @@ def limit_heaps() -> None:
 
 
 class Trimmer:
-    """`look` is called every now and then, and `busy` says whether there are requests."""
+    """`look` is called every now and then, and `busy` says whether there are requests. `release`
+    lets go of what is kept for later, in a thread."""
 
-    def __init__(self, busy: Callable[[], bool], *, worth: int = WORTH_BYTES) -> None:
+    def __init__(
+        self,
+        busy: Callable[[], bool],
+        *,
+        worth: int = WORTH_BYTES,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
         self._busy = busy
+        self._release = release
         self._worth = worth
         self._low = 0
         self._tried_at = 0.0
@@ -56,6 +64,7 @@ class Trimmer:
         threading.Thread(target=self._trim, name="trim", daemon=True).start()
 
     def _trim(self) -> None:
+        self._release()
         trim()
         self._low = resident_bytes()  # more than this is in use
         self._tried_at = time.monotonic()

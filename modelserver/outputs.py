@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from modelserver.errors import ModelFailed, shown
 from modelserver.nonfinite import all_finite
 from modelserver.tensors import Array
@@ -16,8 +18,8 @@ class OutputCheck:
         self._spec = spec
         self._rank = len(spec.shape)
         self._fixed = [(at, size) for at, size in enumerate(spec.shape) if size != DYNAMIC]
-        self._minds_nonfinite = datatype.kind == "float" and not allow_nonfinite
-        self._numpy = datatype.numpy
+        self.minds_nonfinite = datatype.kind == "float" and not allow_nonfinite
+        self._dtype = np.dtype(datatype.numpy)
 
     def check(self, array: Array) -> None:
         self.form(array)
@@ -25,7 +27,7 @@ class OutputCheck:
 
     def form(self, array: Array) -> None:
         """The datatype, the rank and every dimension that the signature fixes."""
-        if array.dtype != self._numpy:
+        if array.dtype != self._dtype:
             raise self._failed("datatype", f"is {array.dtype}, not {self._spec.datatype}")
         shape = array.shape
         if len(shape) != self._rank:
@@ -36,7 +38,7 @@ class OutputCheck:
 
     def values(self, array: Array) -> None:
         """Neither NaN nor infinity, unless the version allows them."""
-        if self._minds_nonfinite and not all_finite(self._spec.datatype, array):
+        if self.minds_nonfinite and not all_finite(self._spec.datatype, array):
             raise self._failed(
                 "nonfinite", "has NaN or infinity, which this version does not answer"
             )

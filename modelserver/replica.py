@@ -113,7 +113,7 @@ class Replica:
             identity=self._identity,
         )
         held = max(config.memory_bytes // BODIES_SHARE, 2 * config.max_body_bytes)
-        trimmer = memory.Trimmer(lambda: telemetry.in_flight > 0)
+        trimmer = memory.Trimmer(lambda: telemetry.in_flight > 0, release=self._plane.give_back)
         return Server(
             app,
             listening,

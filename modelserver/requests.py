@@ -97,8 +97,8 @@ class RequestReader:
                 raise _unreadable("The body is shorter than its JSON is said to be.")
             whole = memoryview(body)
             body, tail = whole[:header_length], whole[header_length:]
-        raw = self._json(body)
-        feeds = self._feeds(raw.get("inputs"), tail)
+        raw, simple = self._json(body)
+        feeds = self._feeds(raw.get("inputs"), tail, simple=simple)
         asked, parameters = raw.get("outputs"), raw.get("parameters")
         outputs: tuple[TensorSpec, ...] = self._outputs
         in_binary: tuple[bool, ...] = ()
@@ -128,17 +128,19 @@ class RequestReader:
         wanted, _ = self._wanted([{"name": name} for name in outputs], parameters)
         return self._request(id, feeds, wanted, parameters, ())
 
-    def _json(self, body: Buffer) -> Json:
+    def _json(self, body: Buffer) -> tuple[Json, bool]:
+        """What the body says, and whether it is `simple` to `TensorReader.values`."""
+        simple = type(body) is bytes and b"true" not in body and b"false" not in body
         try:
             raw = orjson.loads(body)
         except orjson.JSONDecodeError as problem:
-            raw = self._with_literals(body)
+            raw, simple = self._with_literals(body), False
             if raw is None:
                 said = f"The body is not JSON: {problem.msg}."
                 raise Invalid("request:not-json", said) from problem
         if not isinstance(raw, dict):
             raise Invalid("request:not-an-object", "The body is not a JSON object.")
-        return raw
+        return raw, simple
 
     def _with_literals(self, body: Buffer) -> object:
         """What Python and Triton's client write for NaN and infinity is no JSON, but where these
@@ -177,17 +179,10 @@ class RequestReader:
         rows = feeds[self._rows_of].shape[0] if self._rows_of is not None else 1
         if len(feeds) > 1:
             self._require_rows_or_none(feeds)
-        return InferenceRequest(
-            id=_id(id),
-            feeds=feeds,
-            outputs=outputs,
-            remarks=_remarks(parameters) if parameters is not None else {},
-            rows=rows,
-            values=values,
-            binary=in_binary,
-        )
+        remarks = _remarks(parameters) if parameters is not None else {}
+        return InferenceRequest(_id(id), feeds, outputs, remarks, rows, values, in_binary)
 
-    def _feeds(self, given: object, tail: Buffer) -> dict[str, Array]:
+    def _feeds(self, given: object, tail: Buffer, *, simple: bool) -> dict[str, Array]:
         if type(given) is not list:
             raise Invalid("request:inputs", "The request needs a list of `inputs`.")
         feeds: dict[str, Array] = {}
@@ -199,7 +194,7 @@ class RequestReader:
             parameters = item.get("parameters")
             size = _binary_size(parameters) if parameters is not None else None
             if size is None:
-                feeds[name] = reader.values(shape, item.get("data"))
+                feeds[name] = reader.values(shape, item.get("data"), simple=simple)
                 continue
             if item.get("data") is not None:
                 raise _unreadable(f"Input {shown(name)} comes both as `data` and in binary.")

@@ -51,33 +51,35 @@ class Runner:
         self.model = model
         self._without_rows = without_rows or {}
         self._all = model.signature.outputs
+        checks = [OutputCheck(spec, allow_nonfinite=allow_nonfinite) for spec in self._all]
         self._all_names = [spec.name for spec in self._all]
-        self._checks = {
-            spec.name: OutputCheck(spec, allow_nonfinite=allow_nonfinite) for spec in self._all
-        }
+        self._all_checks = checks
+        self._checks = dict(zip(self._all_names, checks, strict=True))
 
     def answer(self, request: InferenceRequest, asked: float) -> Results:
         """Runs the model for one request, which has waited since `asked`. Raises ModelFailed, or
         Invalid for a request of no rows to a model that cannot have one."""
         started = time.perf_counter()
-        outputs = request.outputs
-        if not request.rows:
+        outputs, rows = request.outputs, request.rows
+        if not rows:
             return Results([self._empty(spec) for spec in outputs], 0, started - asked, 0.0)
         arrays = self.run(request.feeds, outputs)
         self.check_values(arrays, outputs)
         ended = time.perf_counter()
-        return Results(arrays, request.rows, started - asked, ended - started)
+        return Results(arrays, rows, started - asked, ended - started)
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[TensorSpec]) -> list[Array]:
         """The outputs in that order, of the right form; `check_values` is still to come. Raises
         ModelFailed."""
-        names = self._all_names if outputs is self._all else [spec.name for spec in outputs]
+        every = outputs is self._all
+        names = self._all_names if every else [spec.name for spec in outputs]
         arrays = self.model.run(feeds, names)
         if len(arrays) != len(names):
             said = "The model gave another number of outputs than it promised."
             raise ModelFailed("output:missing", said)
-        for name, array in zip(names, arrays, strict=True):
-            self._checks[name].form(array)
+        checks = self._all_checks if every else [self._checks[name] for name in names]
+        for check, array in zip(checks, arrays, strict=True):
+            check.form(array)
         return arrays
 
     def _empty(self, spec: TensorSpec) -> Array:
@@ -90,5 +92,8 @@ class Runner:
 
     def check_values(self, arrays: Sequence[Array], outputs: Sequence[TensorSpec]) -> None:
         """Raises ModelFailed."""
-        for spec, array in zip(outputs, arrays, strict=True):
-            self._checks[spec.name].values(array)
+        every = outputs is self._all
+        checks = self._all_checks if every else [self._checks[spec.name] for spec in outputs]
+        for check, array in zip(checks, arrays, strict=True):
+            if check.minds_nonfinite:
+                check.values(array)

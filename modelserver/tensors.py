@@ -47,6 +47,8 @@ class TensorReader:
         self.kind = datatype.kind
         self.allow_nonfinite = allow_nonfinite
         self._letter = _LETTERS.get(spec.datatype, "")
+        # Packing refuses everything but numbers that fit, save that it takes truth values for them.
+        self._packs_simply = self.kind in ("int", "float") and spec.datatype != "BF16"
         self._packed = np.dtype(np.float32) if spec.datatype == "BF16" else self.dtype
 
     def shape(self, datatype: object, shape: object) -> tuple[int, ...]:
@@ -64,8 +66,11 @@ class TensorReader:
             self._check_empty(shape)
         return tuple(shape)
 
-    def values(self, shape: tuple[int, ...], data: object) -> Array:
-        """The array of a list of values: flat in row-major order, or nested like the shape."""
+    def values(self, shape: tuple[int, ...], data: object, *, simple: bool = False) -> Array:
+        """The array of a list of values: flat in row-major order, or nested like the shape.
+
+        `simple`: it is known to come from JSON in which neither true nor false is written.
+        """
         if type(data) is not list:
             raise self.invalid("data", "has no list as its `data`")
         flat: list[object] = data
@@ -75,6 +80,13 @@ class TensorReader:
             asked = math.prod(shape)
             problem = f"has {len(data)} values; its shape {shown(list(shape))} asks for {asked}"
             raise self.invalid("length", problem)
+        if simple and self._packs_simply:
+            try:
+                packed = _packer(self._letter, len(flat)).pack(*flat)
+            except (struct.error, OverflowError):
+                pass  # whatever it is, it has a name below
+            else:
+                return np.frombuffer(packed, self.dtype).reshape(shape)
         return self._array(flat).reshape(shape)
 
     def invalid(self, what: str, problem: str) -> Invalid:

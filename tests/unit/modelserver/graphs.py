@@ -89,6 +89,17 @@ def eight_bit_floats() -> bytes:
     return model([node], [tensor("x")], [tensor("y", kind)], opset=19)
 
 
+def takes_much_in_between() -> bytes:
+    """Its results are as large as its input, and what lies in between as well."""
+    nodes = [
+        helper.make_node("Sin", ["x"], ["a"]),
+        helper.make_node("MatMul", ["a", "turn"], ["b"]),
+        helper.make_node("Cos", ["b"], ["y"]),
+    ]
+    turn = numpy_helper.from_array(np.array([[0, 1], [1, 0]], np.float32), "turn")
+    return model(nodes, [tensor("x")], [tensor("y")], [turn])
+
+
 def texts_and_bfloats() -> bytes:
     nodes = [helper.make_node("Identity", [name], [f"same_{name}"]) for name in ("t", "b")]
     kinds = {"t": TensorProto.STRING, "b": TensorProto.BFLOAT16}

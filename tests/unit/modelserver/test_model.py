@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from modelserver import inspect, model, onnxfile
+from modelserver import inspect, memory, model, onnxfile
 from modelserver.errors import LoadFailed, ModelFailed
 from modelserver.requests import RequestReader
 from modelserver.runner import Runner
@@ -126,6 +126,15 @@ def test_a_run_that_fails_names_its_cause_only_inside() -> None:
         loaded.run({"x": np.zeros((2, 2), np.float32)}, ["y"])
     assert "Reshape" not in failed.value.message
     assert "Reshape" in str(failed.value.__cause__)
+
+
+def test_what_a_large_request_took_is_given_back() -> None:
+    loaded = model.load(graphs.takes_much_in_between())
+    loaded.run({"x": np.zeros((4_000_000, 2), np.float32)}, ["y"])
+    before = memory.resident_bytes()
+    loaded.give_back()
+    memory.trim()
+    assert memory.resident_bytes() < before - 20 * memory.MIB
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

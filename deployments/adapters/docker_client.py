@@ -170,12 +170,16 @@ def _told(problem: APIError) -> str:
 def _unreached(problem: Exception) -> str:
     """The innermost sentence: the libraries above it wrap each other's."""
     inner: BaseException = problem
-    while (cause := inner.__cause__ or inner.__context__) is not None:
+    while (cause := _cause(inner)) is not None:
         inner = cause
     if isinstance(inner, TimeoutError):
         return "The Engine did not answer in time."
     words = (inner.strerror if isinstance(inner, OSError) else None) or str(inner)
     return f"The Engine is not reached: {(words or type(inner).__name__)[:500]}"
+
+
+def _cause(problem: BaseException) -> BaseException | None:
+    return problem.__cause__ or (None if problem.__suppress_context__ else problem.__context__)
 
 
 class _Connection(HTTPConnection):

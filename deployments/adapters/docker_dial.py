@@ -144,9 +144,13 @@ class SshSocket(socket.socket):
         Raises:
             ConnectionError
         """
-        count = super().recv_into(buffer, nbytes, flags)
-        if count == 0 and (problem := self._problem()):
-            raise ConnectionError(problem)
+        try:
+            count = super().recv_into(buffer, nbytes, flags)
+        except ConnectionError as problem:
+            # It ended before it had read what it was sent.
+            raise ConnectionError(self._problem() or str(problem)) from None
+        if count == 0 and (told := self._problem()):
+            raise ConnectionError(told)
         return count
 
     def _problem(self) -> str:

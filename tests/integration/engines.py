@@ -9,9 +9,11 @@ the machine's own Engine, and nothing of it is left afterwards.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from contextlib import AbstractContextManager, closing, suppress
@@ -23,10 +25,14 @@ import docker
 import psutil
 from docker.errors import DockerException
 
+from deployments.adapters import docker_client
+from deployments.adapters.docker_images import DockerImages
+from deployments.ports import HostSilent
 from tests.factories.certificates import Pair, authority, issue
-from tests.integration.wires import Wire, run
+from tests.integration.wires import NETWORKS, Wire, run
 from tests.running import eventually, gone
 
+MACHINES_OWN = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 _STARTS_WITHIN = 60.0
 
 
@@ -129,12 +135,11 @@ class Engine:
 
     def load(self, reference: str) -> str:
         """Bring an image of the machine's own Engine; its id here."""
-        with closing(docker.from_env(timeout=120)) as source, self.client() as mine:
-            wanted = source.images.get(reference)
-            with suppress(DockerException):
-                return str(mine.images.get(reference).id)
-            mine.images.load(wanted.save(named=reference))
-            return str(mine.images.get(reference).id)
+        theirs = DockerImages(docker_client.engine(MACHINES_OWN, None, seconds=20.0), "")
+        mine = DockerImages(docker_client.engine(self.unix, None, seconds=20.0), "")
+        if not mine.id_of(reference):
+            mine.load(theirs.save(reference))
+        return mine.id_of(reference)
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.data).free
@@ -153,7 +158,8 @@ class Engine:
         self.client_pair = issue(self.authority, "slipway", client=True)
         server = issue(self.authority, "engine", addresses=[self.address])
         for name, text in (
-            ("daemon.json", "{}"),  # and not that of the machine's own Engine
+            # And not that of the machine's own Engine. Registries on tests' wires have no TLS.
+            ("daemon.json", json.dumps({"insecure-registries": [NETWORKS]})),
             ("ca.pem", self.authority.certificate),
             ("cert.pem", server.certificate),
             ("key.pem", server.key),
@@ -172,10 +178,13 @@ class Engine:
 
     def _answers(self) -> bool:
         assert self._started.poll() is None, self._last_words()
+        # Docker's client does not close a socket that it could not connect.
+        with closing(socket.socket(socket.AF_UNIX)) as probe:
+            if probe.connect_ex(self.unix.removeprefix("unix://")) != 0:
+                return False
         try:
-            with self.client() as client:
-                return bool(client.ping())
-        except (DockerException, OSError):
+            return bool(docker_client.engine(self.unix, None, seconds=20.0).quick.ping())
+        except (HostSilent, DockerException, OSError):
             return False
 
     def _last_words(self) -> str:

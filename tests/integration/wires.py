@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+NETWORKS = "10.213.0.0/16"
+"""All wires are in it."""
+
+
 def run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr or done.stdout}"

@@ -61,7 +61,8 @@ class Certificates:
             due = self._identity.due_at - time.time() if self._identity else 0.0
             wait = retry or min(max(due, 0.0), _LOOK_EVERY)
             hurried = await self._hurried(wait)
-            if not hurried and self._identity and time.time() < self._identity.due_at:
+            wanted = hurried or retry or self._identity is None
+            if not wanted and self._identity and time.time() < self._identity.due_at:
                 continue
             renewed = await self.renew()
             retry = 0.0 if renewed else min(max(retry * 2, _FIRST_RETRY), _LONGEST_RETRY)

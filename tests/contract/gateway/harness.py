@@ -120,6 +120,8 @@ class Served:
         self._server.should_exit = True
         self._server.force_exit = True
         await self._task
+        # Those who came again before it had stopped listening.
+        self.cut()
 
 
 class Replica:

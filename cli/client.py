@@ -14,7 +14,7 @@ import httpx
 
 from cli import inference, upload
 from cli.errors import ApiProblem, SlipwayError, TimedOut
-from cli.shapes import Build, Endpoint, Json, Key, Model, Operation, Rollout, Version
+from cli.shapes import Build, Endpoint, Host, Json, Key, Model, Operation, Rollout, Version
 from cli.transport import Transport
 
 BASE = "/api/v1"
@@ -304,6 +304,31 @@ class Client:
         """One inference at the endpoint's gateway: a request of the Open Inference Protocol, and
         its answer. The gateway gets the key and never the token."""
         return self._gateway(endpoint.url, key, ca_file=ca_file).predict(body)
+
+    # --- hosts --------------------------------------------------------------------------------
+
+    def hosts(self, *, most: int | None = None) -> Iterator[Host]:
+        return map(Host.of, self.items("/hosts", most=most))
+
+    def host(self, host_id: str) -> Host:
+        return Host.of(self.get(f"/hosts/{_part(host_id)}"))
+
+    def add_host(self, name: str, *, environment: str, kind: str, **how: Any) -> Host:
+        """`how`: address, publish_address, tls, capacity. Its Engine is asked before it is kept."""
+        body = {"name": name, "environment": environment, "kind": kind, **how}
+        return Host.of(self._api.post(f"{BASE}/hosts", body))
+
+    def edit_host(self, host_id: str, **changes: Any) -> Host:
+        """Of publish_address, tls, capacity."""
+        return Host.of(self._api.patch(f"{BASE}/hosts/{_part(host_id)}", changes, if_match=ANY))
+
+    def replace_replicas(self, host_id: str, reason: str = "") -> int:
+        """Give up those of a silent host; how many are replaced elsewhere."""
+        address = f"{BASE}/hosts/{_part(host_id)}/replace-replicas"
+        return int(self._api.post(address, {"reason": reason})["replaced"])
+
+    def remove_host(self, host_id: str) -> None:
+        self._api.delete(f"{BASE}/hosts/{_part(host_id)}", if_match=ANY)
 
     # --- images -------------------------------------------------------------------------------
 

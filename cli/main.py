@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli.commands import account, images, keys, predict, registry, rollouts, teams
+from cli.commands import account, hosts, images, keys, predict, registry, rollouts, teams
 from cli.errors import SlipwayError, TimedOut
 from cli.exits import Exit
 from cli.output import error
@@ -31,6 +31,7 @@ app.add_typer(teams.teams, name="teams")
 app.add_typer(registry.models, name="models")
 app.add_typer(registry.versions, name="versions")
 app.add_typer(rollouts.rollouts, name="rollouts")
+app.add_typer(hosts.host, name="host")
 app.add_typer(images.build, name="build")
 app.add_typer(keys.endpoints, name="endpoints")
 app.add_typer(keys.keys, name="keys")

@@ -245,6 +245,46 @@ class Operation:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    id: str
+    name: str
+    environment: str
+    kind: str
+    address: str
+    publish_address: str
+    engine_version: str
+    has_base_image: bool
+    capacity: int
+    replicas: int
+    free: int
+    state: str
+    last_contact_at: str
+    last_error: str
+    raw: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> Host:
+        engine = raw.get("engine") or {}
+        return cls(
+            id=raw["id"],
+            name=raw["name"],
+            environment=_name(raw.get("environment")),
+            kind=raw.get("kind") or "",
+            address=raw.get("address") or "",
+            publish_address=raw.get("publish_address") or "",
+            engine_version=engine.get("version") or "",
+            has_base_image=bool(engine.get("has_base_image")),
+            capacity=int(raw.get("capacity") or 0),
+            replicas=int(raw.get("replicas") or 0),
+            free=int(raw.get("free") or 0),
+            state=raw.get("state") or "",
+            last_contact_at=raw.get("last_contact_at") or "",
+            last_error=raw.get("last_error") or "",
+            raw=raw,
+        )
+
+
 def _name(value: Any) -> str:
     """Some answers name a thing, some carry it whole."""
     if isinstance(value, dict):

@@ -63,6 +63,9 @@ class Transport:
     def put(self, path: str, body: Mapping[str, Any], *, if_match: str = "*") -> Json:
         return self.answer("PUT", path, json=_given(body), headers={"if-match": if_match})
 
+    def delete(self, path: str, *, if_match: str = "*") -> Json:
+        return self.answer("DELETE", path, headers={"if-match": if_match})
+
     def answer(self, method: str, path: str, **options: Any) -> Json:
         response = self.send(method, path, **options)
         if not response.content:

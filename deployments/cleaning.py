@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 
 from core import ids
 from core.errors import ControlPlaneError, NotFound
 from core.redact import redact
 from deployments.adapters import database, hosts
 from deployments.domain import images as domain
-from deployments.domain.images import Held, Needs
+from deployments.domain.images import Needs, Stored
 from deployments.models import Host, Image, ImageCopy
 from deployments.ports import ImageStore, StoredImage
 from deployments.selectors import images as selectors
@@ -111,7 +112,7 @@ def _key(label: str) -> str:
         return ""
 
 
-def _held(stored: Iterable[StoredImage], rows: Mapping[str, Image]) -> list[Held]:
+def _held(stored: Iterable[StoredImage], rows: Mapping[str, Image]) -> list[Stored]:
     needs = selectors.needs()
     endpoints = selectors.endpoints_of([image.pk for image in rows.values()])
     held = []
@@ -119,7 +120,7 @@ def _held(stored: Iterable[StoredImage], rows: Mapping[str, Image]) -> list[Held
         image = rows.get(each.engine_id)
         made = (image.built_at or image.created_at).timestamp() if image else 0.0
         held.append(
-            Held(
+            Stored(
                 engine_id=each.engine_id,
                 made=made,
                 endpoints=endpoints.get(image.pk, frozenset()) if image else frozenset(),
@@ -175,11 +176,12 @@ def _removal(
 
 
 def _record(actor: Actor, host: Host, removals: Iterable[Removal]) -> None:
-    audit.record(
-        actor,
-        "image.collect",
-        subjects.of_host(host),
-        host=host.name,
-        removed=[each.engine_id for each in removals if each.removed],
-        not_removed={each.engine_id: each.warning for each in removals if each.warning},
-    )
+    with transaction.atomic():
+        audit.record(
+            actor,
+            "image.collect",
+            subjects.of_host(host),
+            host=host.name,
+            removed=[each.engine_id for each in removals if each.removed],
+            not_removed={each.engine_id: each.warning for each in removals if each.warning},
+        )

@@ -27,7 +27,7 @@ def supply(image: Image, environment_id: str, *, again: bool = False) -> list[Bu
     places = _places(image, environment_id, again=again)
     wanted = domain.orders(
         places,
-        copied_somewhere=selectors.reachable_copies(image.pk).exists(),
+        _held(image),
         being_built=image.builds.filter(
             kind=Build.Kind.BUILD, state__in=Build.OPEN, failure__isnull=True
         ).exists(),
@@ -40,6 +40,13 @@ def supply(image: Image, environment_id: str, *, again: bool = False) -> list[Bu
         live.changed(f"build:{build.public_id}", build.revision)
         wakeups.wake_build(build.pk)
     return builds
+
+
+def _held(image: Image) -> domain.Held:
+    if selectors.reachable_copies(image.pk).exists():
+        return domain.Held.REACHABLE
+    somewhere = ImageCopy.objects.filter(image=image, host__removed_at__isnull=True).exists()
+    return domain.Held.SILENT if somewhere else domain.Held.NOWHERE
 
 
 def _places(image: Image, environment_id: str, *, again: bool) -> list[domain.Place]:

@@ -84,6 +84,11 @@ def _docker() -> str | None:
     return None
 
 
+def _registry() -> str | None:
+    there = shutil.which("docker-registry")
+    return None if there else "no docker-registry; `make services` installs it"
+
+
 def _sshd() -> str | None:
     there = Path("/usr/sbin/sshd").exists() and shutil.which("ssh")
     return None if there else "no ssh or sshd; `make services` installs them"
@@ -110,6 +115,7 @@ PROBES: dict[str, Probe] = {
     "envoy": _envoy,
     "chromium": _chromium,
     "docker": _docker,
+    "docker-registry": _registry,
     "clients": _clients,
     "sshd": _sshd,
     "root": _root,

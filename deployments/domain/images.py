@@ -40,25 +40,29 @@ class Order:
     host: str
 
 
-def orders(places: Sequence[Place], *, copied_somewhere: bool, being_built: bool) -> list[Order]:
+class Held(StrEnum):
+    """Where the image is already, of whatever environment the host may be."""
+
+    NOWHERE = "nowhere"
+    SILENT = "silent"  # only on hosts that do not answer
+    REACHABLE = "reachable"
+
+
+def orders(places: Sequence[Place], held: Held, *, being_built: bool) -> list[Order]:
     """What is still to be queued so that every host gets the image.
 
-    `copied_somewhere`: some host, of whatever environment, has it and answers. Where it has to be
-    built, one host is chosen and the others wait for its copy; `being_built`: one is at it. What is
-    queued or failed lately is left alone.
+    Where it has to be built, one host is chosen and the others wait for its copy; `being_built`:
+    one is at it. What is queued or failed lately is left alone. Where only silent hosts have it,
+    it is built again if another one can do that now, and otherwise waited for.
     """
-    if copied_somewhere:
-        return [
-            Order(Work.COPY, place.host)
-            for place in places
-            if not (place.has_copy or place.busy or place.gave_up)
-        ]
+    lacking = [place for place in places if not (place.has_copy or place.busy or place.gave_up)]
+    if held is Held.REACHABLE:
+        return [Order(Work.COPY, place.host) for place in lacking]
     if being_built or any(place.busy for place in places):
         return []
-    able = [place for place in places if not place.gave_up]
-    if not able:
-        return []
-    return [Order(Work.BUILD, builder(able))]
+    if held is Held.SILENT:
+        lacking = [place for place in lacking if place.answers and place.has_base]
+    return [Order(Work.BUILD, builder(lacking))] if lacking else []
 
 
 def builder(places: Sequence[Place]) -> str:
@@ -93,7 +97,7 @@ def backoff_seconds(attempt: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Stored:
     """An image of ours on a host. `endpoints` are all that ever had a release of it; `needed` says
     why it must stay, and is empty if nothing says so. `made` orders them, the newest last."""
 
@@ -103,7 +107,7 @@ class Held:
     needed: str = ""
 
 
-def garbage(held: Iterable[Held], keep: int) -> list[Held]:
+def garbage(held: Iterable[Stored], keep: int) -> list[Stored]:
     """What may go from one host: not needed, and beyond the newest `keep` of every endpoint."""
     images = sorted(held, key=lambda image: (-image.made, image.engine_id))
     kept: dict[str, int] = {}

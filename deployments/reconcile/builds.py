@@ -108,6 +108,8 @@ def succeeded(build: Build, made: Made, text: str) -> bool:
             host_id=build.host_id,
             defaults={"engine_id": made.engine_id, "warning": ""},
         )
+        # It has just answered, and what follows from here counts on that.
+        Host.objects.filter(pk=build.host_id).update(last_contact_at=clock.now(), last_error="")
         _record(build, engine_id=made.engine_id, host=build.host.name)
         for environment_id in _environments(image, build.host):
             supply.supply(image, environment_id)

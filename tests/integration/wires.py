@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-
 NETWORKS = "10.213.0.0/16"
 """All wires are in it."""
 

@@ -138,7 +138,9 @@ def test_a_silent_host_is_named_and_the_others_are_cleaned(engines: Engines, nor
     assert removed(cleaned) == {1, 2}
 
 
-def test_it_is_written_down_what_was_removed_from_where(engines: Engines, north: Host) -> None:
+def test_it_is_written_down_what_was_removed_from_where(
+    transactional_db: None, engines: Engines, north: Host
+) -> None:
     garbage.collect(actor=SYSTEM)
     assert AuditEvent.objects.filter(action="image.collect").count() == 1
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.domain import images
 from deployments.domain.build_log import HEAD_CHARACTERS, TAIL_CHARACTERS, BuildLog
-from deployments.domain.images import Held, Needs, Order, Place, Work
+from deployments.domain.images import Held, Needs, Order, Place, Stored, Work
 
 
 def place(name: str, **known: bool) -> Place:
     return Place(name, **({"answers": True, "has_base": True} | known))
 
 
-def ordered(*places: Place, copied: bool = False, building: bool = False) -> list[Order]:
-    return images.orders(places, copied_somewhere=copied, being_built=building)
+def ordered(*places: Place, held: Held = Held.NOWHERE, building: bool = False) -> list[Order]:
+    return images.orders(places, held, being_built=building)
 
 
 def test_one_host_builds_and_the_others_wait() -> None:
@@ -34,14 +35,26 @@ def test_where_none_has_the_base_one_that_answers_is_asked() -> None:
 
 def test_an_image_that_is_somewhere_is_copied_to_each_host_that_lacks_it() -> None:
     places = [place("has", has_copy=True), place("lacks"), place("busy", busy=True)]
-    assert ordered(*places, copied=True) == [Order(Work.COPY, "lacks")]
+    assert ordered(*places, held=Held.REACHABLE) == [Order(Work.COPY, "lacks")]
+
+
+def test_where_only_silent_hosts_have_it_another_one_builds_if_it_can() -> None:
+    silent = place("silent", answers=False, has_copy=True)
+    assert ordered(silent, place("able"), held=Held.SILENT) == [Order(Work.BUILD, "able")]
+    assert ordered(silent, place("bare", has_base=False), held=Held.SILENT) == []
+    assert ordered(silent, held=Held.SILENT) == []
+
+
+@pytest.mark.parametrize("held", list(Held))
+def test_a_host_that_has_it_is_never_asked_to_make_it(held: Held) -> None:
+    assert ordered(place("has", has_copy=True), held=held) == []
 
 
 def test_nothing_is_queued_twice_nor_where_it_failed_lately() -> None:
     assert ordered(place("a", busy=True), place("b")) == []
     assert ordered(place("a"), building=True) == []
     assert ordered(place("a", gave_up=True)) == []
-    assert ordered(place("a", gave_up=True), copied=True) == []
+    assert ordered(place("a", gave_up=True), held=Held.REACHABLE) == []
     assert ordered() == []
 
 
@@ -68,37 +81,37 @@ def test_the_wait_between_attempts_grows_and_has_an_end() -> None:
 # --- garbage -------------------------------------------------------------------------------------
 
 
-def held(name: str, made: float, *endpoints: str, needed: str = "") -> Held:
-    return Held(name, made, frozenset(endpoints), needed)
+def stored(name: str, made: float, *endpoints: str, needed: str = "") -> Stored:
+    return Stored(name, made, frozenset(endpoints), needed)
 
 
-def gone(*images_held: Held, keep: int = 2) -> set[str]:
+def gone(*images_held: Stored, keep: int = 2) -> set[str]:
     return {each.engine_id for each in images.garbage(images_held, keep)}
 
 
 def test_the_newest_of_an_endpoint_stay_and_the_older_go() -> None:
-    rows = [held(str(age), age, "end") for age in range(6)]
+    rows = [stored(str(age), age, "end") for age in range(6)]
     assert gone(*rows) == {"0", "1", "2", "3"}
 
 
 def test_what_is_needed_stays_however_old_it_is() -> None:
-    rows = [held(str(age), age, "end") for age in range(1, 5)]
-    assert gone(held("live", 0, "end", needed="is live"), *rows) == {"1", "2"}
+    rows = [stored(str(age), age, "end") for age in range(1, 5)]
+    assert gone(stored("live", 0, "end", needed="is live"), *rows) == {"1", "2"}
 
 
 def test_an_image_of_two_endpoints_stays_for_the_one_in_which_it_is_new() -> None:
-    busy = [held(f"busy-{age}", age, "busy") for age in range(10, 15)]
-    assert "shared" not in gone(held("shared", 1, "busy", "quiet"), *busy)
-    assert "shared" in gone(held("shared", 1, "busy"), *busy)
+    busy = [stored(f"busy-{age}", age, "busy") for age in range(10, 15)]
+    assert "shared" not in gone(stored("shared", 1, "busy", "quiet"), *busy)
+    assert "shared" in gone(stored("shared", 1, "busy"), *busy)
 
 
 def test_what_no_endpoint_ever_used_goes() -> None:
-    assert gone(held("lost", 9)) == {"lost"}
-    assert gone(held("lost", 9, needed="a container was made of it")) == set()
+    assert gone(stored("lost", 9)) == {"lost"}
+    assert gone(stored("lost", 9, needed="a container was made of it")) == set()
 
 
-HELD = st.builds(
-    Held,
+STORED = st.builds(
+    Stored,
     engine_id=st.text("abcdef", min_size=1),
     made=st.floats(0, 1e9),
     endpoints=st.frozensets(st.sampled_from("xyz")),
@@ -106,9 +119,9 @@ HELD = st.builds(
 )
 
 
-@given(st.lists(HELD, unique_by=lambda each: each.engine_id), st.integers(1, 5))
+@given(st.lists(STORED, unique_by=lambda each: each.engine_id), st.integers(1, 5))
 def test_whatever_there_is_nothing_needed_goes_and_every_endpoint_keeps_its_newest(
-    rows: list[Held], keep: int
+    rows: list[Stored], keep: int
 ) -> None:
     going = set(images.garbage(rows, keep))
     assert not any(each.needed for each in going)

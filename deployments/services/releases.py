@@ -9,18 +9,32 @@ from deployments.models import Endpoint, Image, Release, Version
 from wire.errors import Unreadable
 from wire.manifest import canonical
 from wire.serving import ServingConfig
+from wire.signature import Signature
 
 
-def serving_config(given: object) -> dict[str, object]:
+def serving_config(given: object, version: Version | None = None) -> dict[str, object]:
     """The whole serving configuration, defaults filled in, from what somebody asked for.
 
     Raises:
-        Invalid: a field is unknown or out of its bounds.
+        Invalid: a field is unknown or out of its bounds, or not possible for this version.
     """
     try:
-        return ServingConfig.from_json(given or {}).to_json()
+        config = ServingConfig.from_json(given or {})
     except Unreadable as problem:
         raise Invalid(problem.message, code="release:invalid-config") from problem
+    if config.batch_rows and version is not None:
+        _require_batches(version)
+    return config.to_json()
+
+
+def _require_batches(version: Version) -> None:
+    """Only what the signature tells; a replica tries whether rows really keep apart."""
+    if not Signature.from_json(version.signature).can_be_batched:
+        raise Invalid(
+            f"Version {version.number} cannot be batched: the first dimension of every input and"
+            " output must be free.",
+            code="release:invalid-config",
+        )
 
 
 def ensure(

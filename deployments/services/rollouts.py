@@ -76,7 +76,7 @@ def start(
     chosen = _version(row, version)
     bake = place.bake_seconds
     parsed = _strategy(strategy, bake)
-    serving = releases.serving_config(config)
+    serving = releases.serving_config(config, chosen)
     images.prepare(chosen, place)
     with transaction.atomic():
         endpoint, _ = Endpoint.objects.get_or_create(model=row, environment=place)

@@ -193,6 +193,14 @@ def test_what_cannot_be_started_is_refused(
     assert not Rollout.objects.exists()
 
 
+def test_only_what_has_rows_everywhere_can_be_batched(site: Site, deployer: Api) -> None:
+    fixed = {**SIGNATURE, "outputs": [{"name": "label", "datatype": "INT64", "shape": [1]}]}
+    Version.objects.filter(number=1).update(signature=fixed)
+    config = {"batch_rows": 32, "batch_window_ms": 1}
+    assert refused_with(start(deployer, config=config), 422, "release:invalid-config")
+    assert start(deployer, 2, config=config).status_code == 202
+
+
 def test_rolling_back_during_the_bake_is_one_call(site: Site, deployer: Api) -> None:
     site.finish(row_of(start(deployer)))
     moving = row_of(start(deployer, 2))

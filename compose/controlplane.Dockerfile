@@ -38,6 +38,7 @@ COPY deployments ./deployments
 COPY monitoring ./monitoring
 COPY frontend ./frontend
 COPY cli ./cli
+COPY demo ./demo
 COPY controlplane ./controlplane
 COPY compose/healthcheck.py ./compose/
 # Nothing can be written where it runs, so Python's byte code is made here.

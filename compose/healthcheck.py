@@ -1,8 +1,8 @@
 """What Docker asks a container of the control plane: is this program well?
 
-    python compose/healthcheck.py web                 web answers that it is ready
-    python compose/healthcheck.py program worker      the worker has shown a sign of life lately
-    python compose/healthcheck.py gateway PORT        this gateway answers
+    python -m compose.healthcheck web                 web answers that it is ready
+    python -m compose.healthcheck program worker      the worker has shown a sign of life lately
+    python -m compose.healthcheck gateway PORT        this gateway answers
 
 Exit code 0 is well. Certificates are not looked at: it asks its own container.
 """
@@ -44,10 +44,8 @@ def _answers(url: str) -> int:
 
 
 def _lives(name: str) -> int:
-    import django  # noqa: PLC0415 - takes a second, and the others do without
-
-    django.setup()
-    from core import heartbeat  # noqa: PLC0415
+    # Settings only: loading all of Django takes seconds, and nobody asks the database here.
+    from core import heartbeat  # noqa: PLC0415 - the others do without Django
 
     silent = heartbeat.seconds_since(name)
     _say(f"{name}: {'no sign of life' if silent is None else f'{silent:.0f} s ago'}")

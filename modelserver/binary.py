@@ -21,16 +21,7 @@ from wire.signature import DYNAMIC, TensorSpec
 Buffer = bytes | memoryview
 
 _LENGTH = struct.Struct("<I")
-_DIGITS = 19
 _SWAPPED = sys.byteorder == "big"
-
-
-def header_length(value: bytes) -> int:
-    """The number in the header field `Inference-Header-Content-Length`. Raises Invalid."""
-    if not value.isdigit() or len(value) > _DIGITS:
-        problem = "The header Inference-Header-Content-Length is not a number of bytes."
-        raise Invalid("request:binary", problem)
-    return int(value)
 
 
 def decode(reader: TensorReader, shape: tuple[int, ...], raw: Buffer) -> Array:

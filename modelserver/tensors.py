@@ -93,7 +93,9 @@ class TensorReader:
         return Invalid(f"input:{what}", f"Input {shown(self.spec.name)} {problem}.")
 
     def nonfinite(self) -> Invalid:
-        return self.invalid("nonfinite", "has NaN or infinity, which this version does not take")
+        return self.invalid(
+            "nonfinite", "has NaN (or null) or infinity, which this version does not take"
+        )
 
     def _check_empty(self, shape: list[int]) -> None:
         """Only the first of the free dimensions may be 0: some of ONNX Runtime's operators divide
@@ -126,8 +128,11 @@ class TensorReader:
         if self.kind == "float":
             if types <= {float, int}:
                 return self._floats(flat)
-            if self.allow_nonfinite and types <= {float, int, str, NoneType}:
-                return self._floats([self._named(value) for value in flat])
+            if types <= {float, int, str, NoneType}:
+                numbers = [self._named(value) for value in flat]
+                if not self.allow_nonfinite:
+                    raise self.nonfinite()
+                return self._floats(numbers)
         elif self.kind == "int":
             if types <= {int}:
                 return self._pack(flat)

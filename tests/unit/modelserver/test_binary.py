@@ -200,16 +200,7 @@ def test_a_truth_value_is_a_byte_of_0_or_1() -> None:
     assert code({"inputs": [x]}, b"\x01\x02", one("BOOL", -1)) == "input:data"
 
 
-@pytest.mark.parametrize(
-    "value", [b"", b"-1", b"1.0", b"0x10", b"1e3", b" 1", b"9" * 20, "²".encode()]
-)
-def test_a_header_length_that_is_no_number_of_bytes_is_refused(value: bytes) -> None:
-    with pytest.raises(Invalid):
-        binary.header_length(value)
-
-
 def test_a_header_length_counts_bytes_of_the_body() -> None:
-    assert binary.header_length(b"0017") == 17
     with pytest.raises(Invalid) as refusal:
         plane_for(Adder()).infer("tumour", None, b"{}", 3)
     assert refusal.value.code == "request:binary"

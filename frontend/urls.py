@@ -8,6 +8,7 @@ from frontend.views import (
     audit,
     endpoint,
     fleet,
+    hosts,
     images,
     keys,
     registry,
@@ -19,6 +20,7 @@ from frontend.views import (
 _ENDPOINT = "endpoints/<str:environment>/<str:name>"
 _MODEL = "models/<str:name>"
 _ROLLOUT = "rollouts/<str:rollout_id>"
+_HOST = "settings/hosts/<str:host_id>"
 _KEY = "keys/<str:key_id>"
 
 urlpatterns = [
@@ -30,7 +32,7 @@ urlpatterns = [
     path(_KEY, keys.one, name="key"),
     path("builds/<str:build_id>", images.build, name="build"),
     path("audit", audit.listed, name="audit"),
-    path("settings/environments", settings.environments, name="environments"),
+    path("settings/environments", hosts.listed, name="environments"),
     path("settings/tokens", settings.tokens, name="tokens"),
     path("settings/account", settings.account, name="account"),
     path("styleguide/", styleguide.styleguide, name="styleguide"),
@@ -52,8 +54,13 @@ urlpatterns = [
     path(f"{_MODEL}/rollouts", registry.roll_out, name="model-rollout"),
     path("settings/tokens/new", settings.create_token, name="token-create"),
     path("settings/tokens/<str:token_id>/revoke", settings.revoke_token, name="token-revoke"),
+    path("settings/environments/<str:environment>/hosts", hosts.add, name="host-add"),
+    path(f"{_HOST}/edit", hosts.edit, name="host-edit"),
+    path(f"{_HOST}/replace-replicas", hosts.replace, name="host-replace"),
+    path(f"{_HOST}/remove", hosts.remove, name="host-remove"),
     path("settings/theme", theme.choose, name="theme"),
     # Regions.
+    path("partials/environments", hosts.region, name="environments-region"),
     path("partials/fleet", fleet.region, name="fleet-region"),
     path(f"partials/{_ENDPOINT}/head", endpoint.head, name="endpoint-head"),
     path(f"partials/{_ENDPOINT}/body", endpoint.body, name="endpoint-body"),

@@ -26,8 +26,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from deployments.adapters.docker_dial import Credentials, Dial, dialler
+from deployments.adapters.docker_dial import Dial, dialler
 from deployments.domain import engines
+from deployments.domain.engines import Credentials
 from deployments.ports import HostRefused, HostSilent, ImageMissing
 
 # How long an Engine may say nothing while it builds, saves or loads an image.

@@ -15,13 +15,12 @@ import ssl
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 
-from deployments.domain.engines import EngineAddress
+from deployments.domain.engines import Credentials, EngineAddress
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -31,42 +30,6 @@ Dial = Callable[[float], socket.socket]
 
 _REMOTE_COMMAND = "docker system dial-stdio"
 _SSH_ENDS_WITHIN = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """For an Engine behind mutual TLS, all PEM: who must have signed its certificate, and ours."""
-
-    authority: str
-    certificate: str
-    key: str = field(repr=False)
-
-    def context(self) -> ssl.SSLContext:
-        """Trusts this authority and no other; presents our certificate.
-
-        Raises:
-            ValueError, ssl.SSLError: one of them is not what it should be, or they do not belong
-                together.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_verify_locations(cadata=self.authority)
-        self._present(context)
-        return context
-
-    def _present(self, context: ssl.SSLContext) -> None:
-        """Python reads keys from files only, so it is given one that says nothing."""
-        password = secrets.token_urlsafe(32)
-        key = serialization.load_pem_private_key(self.key.encode(), None)
-        encrypted = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(password.encode()),
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "client.pem"
-            file.write_bytes(self.certificate.encode() + b"\n" + encrypted)
-            context.load_cert_chain(file, password=password)
 
 
 def dialler(
@@ -83,8 +46,37 @@ def dialler(
         return lambda seconds: _ssh(address, ssh_config, seconds)
     if credentials is None:
         return lambda seconds: _tcp(address, seconds)
-    context = credentials.context()
+    context = context_of(credentials)
     return lambda seconds: _tls(address, context, seconds)
+
+
+def context_of(credentials: Credentials) -> ssl.SSLContext:
+    """Trusts this authority and no other; presents our certificate.
+
+    Raises:
+        ValueError, ssl.SSLError: one of them is not what it should be, or they do not belong
+            together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=credentials.authority)
+    _present(credentials, context)
+    return context
+
+
+def _present(credentials: Credentials, context: ssl.SSLContext) -> None:
+    """Python reads keys from files only, so it is given one that says nothing."""
+    password = secrets.token_urlsafe(32)
+    key = serialization.load_pem_private_key(credentials.key.encode(), None)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password.encode()),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "client.pem"
+        file.write_bytes(credentials.certificate.encode() + b"\n" + encrypted)
+        context.load_cert_chain(file, password=password)
 
 
 def _unix(path: str, seconds: float) -> socket.socket:

@@ -9,10 +9,10 @@ from django.conf import settings
 from core import installation
 from core.errors import Broken
 from deployments.adapters import docker_client
-from deployments.adapters.docker_dial import Credentials
 from deployments.adapters.docker_host import DockerHost
 from deployments.adapters.process_host import ProcessHost
 from deployments.domain import engines
+from deployments.domain.engines import Credentials
 from deployments.models import Host
 from deployments.ports import ContainerHost, HostSilent, ImageStore
 

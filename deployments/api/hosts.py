@@ -13,10 +13,10 @@ from core.api import preconditions
 from core.api.pagination import page
 from core.api.schema import PAGE_PARAMETERS, page_of
 from core.api.serializers import validated
-from deployments.adapters.docker_dial import Credentials
 from deployments.api.answers import show
 from deployments.api.inputs import HostChange, NewHost, ReplaceInput
 from deployments.api.shapes import HostShape, ReplacedShape
+from deployments.domain.engines import Credentials
 from deployments.models import Host
 from deployments.selectors import environments as selectors
 from deployments.selectors import gate

@@ -12,13 +12,22 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 FORMS = "An address is unix:///path, tcp://host:port or ssh://user@host, perhaps with a port."
 _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?")
 _USER = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]*")
 _PATH = re.compile(r"/[0-9A-Za-z_./@-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """For an Engine behind mutual TLS, all PEM: who must have signed its certificate, and ours."""
+
+    authority: str
+    certificate: str
+    key: str = field(repr=False)
 
 
 class BadAddress(ValueError):

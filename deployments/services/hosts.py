@@ -12,10 +12,10 @@ from core import clock, live
 from core.concurrency import compare_and_set
 from core.errors import Conflict, Invalid, NotAllowed
 from deployments import wakeups
-from deployments.adapters import database
+from deployments.adapters import database, docker_dial
 from deployments.adapters import hosts as adapters
-from deployments.adapters.docker_dial import Credentials
 from deployments.domain import engines, fleet, naming
+from deployments.domain.engines import Credentials
 from deployments.models import Environment, Host, Replica
 from deployments.ports import HostFacts, HostRefused, HostSilent
 from deployments.selectors import environments, gate, subjects
@@ -247,7 +247,7 @@ def _require_safe(address: engines.EngineAddress, credentials: Credentials | Non
         )
     if credentials is not None:
         try:
-            credentials.context()
+            docker_dial.context_of(credentials)
         except (ValueError, ssl.SSLError) as problem:
             raise changes.wrong(
                 "tls",

@@ -186,7 +186,7 @@ def _replica(copy: Copy) -> ReplicaRow:
     return ReplicaRow(
         id=copy.id,
         label=f"version {copy.version}",
-        host=copy.host,
+        host=f"{copy.host}, which does not answer" if copy.host_silent else copy.host,
         badge=badge_of(copy.state),
         address=address,
         ready_at=copy.ready_at,

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django import forms
-from django.contrib import messages
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
-from core.errors import FieldProblem, Invalid, NotAllowed
+from core.errors import Invalid, NotAllowed
 from deployments.api.uploads import ROOM_FOR_FIELDS
 from deployments.selectors import builds, endpoints, environments, gate, registry, subjects
 from deployments.selectors.cards import AliasMoveRow, AliasRow, EndpointCard, ModelRow, VersionRow
@@ -24,29 +21,14 @@ from frontend.forms import MoveAlias, NewModel, NewVersion, StartRollout
 from frontend.presenters import images
 from frontend.presenters.fleet import live_versions
 from frontend.presenters.signature import tensors
-from frontend.views.base import actor_of, is_partial, page, show
+from frontend.views.base import actor_of, page, show
+from frontend.views.dialogs import FormAction, checked, done
 from frontend.words import badge_of
 from governance import authorize
 from governance.domain.access import Actor
 from governance.selectors import teams
 
 _MOVES_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class FormAction:
-    """A button that opens a form in a dialog."""
-
-    dialog: str
-    title: str
-    icon: str
-    url: str
-    effect: str
-    verb: str
-    form: forms.Form
-    disabled: str = ""
-    primary: bool = False
-    encoding: str = "application/x-www-form-urlencoded"
 
 
 @page("model.read")
@@ -66,9 +48,9 @@ def listed(request: HttpRequest) -> HttpResponse:
 @page("model.create", "POST")
 def create(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
-    given = _checked(NewModel(request.POST, teams=_team_names(actor)))
+    given = checked(NewModel(request.POST, teams=_team_names(actor)))
     model = models.create(actor=actor, **given)
-    return _done(request, f"The model {model.name} is made.", model_url(model.name))
+    return done(request, f"The model {model.name} is made.", model_url(model.name))
 
 
 @page("model.read")
@@ -101,7 +83,7 @@ def upload(request: HttpRequest, name: str) -> HttpResponse:
 
 @csrf_protect
 def _receive(request: HttpRequest, name: str) -> HttpResponse:
-    given = _checked(NewVersion(request.POST, request.FILES))
+    given = checked(NewVersion(request.POST, request.FILES))
     artifact = given["artifact"]
     if not isinstance(artifact, TemporaryUploadedFile):
         raise Invalid("The artifact must be a file.", code="invalid")
@@ -115,13 +97,13 @@ def _receive(request: HttpRequest, name: str) -> HttpResponse:
         )
     finally:
         artifact.close()
-    return _done(request, f"Version {version.number} is registered.", model_url(name))
+    return done(request, f"Version {version.number} is registered.", model_url(name))
 
 
 @page("alias.move", "POST")
 def move_alias(request: HttpRequest, name: str) -> HttpResponse:
     actor = actor_of(request)
-    given = _checked(MoveAlias(request.POST, versions=_numbers(actor, name)))
+    given = checked(MoveAlias(request.POST, versions=_numbers(actor, name)))
     present = {alias.name: alias.revision for alias in registry.aliases(actor, name)}
     aliases.move(
         actor=actor,
@@ -132,7 +114,7 @@ def move_alias(request: HttpRequest, name: str) -> HttpResponse:
         reason=given["reason"],
     )
     sentence = f"{given['alias']} is version {given['version']} now."
-    return _done(request, sentence, model_url(name))
+    return done(request, sentence, model_url(name))
 
 
 @page("rollout.start", "POST")
@@ -141,7 +123,7 @@ def roll_out(request: HttpRequest, name: str) -> HttpResponse:
     form = StartRollout(
         request.POST, versions=_numbers(actor, name), environments=_environment_names(actor)
     )
-    given = _checked(form)
+    given = checked(form)
     rollouts.start(
         actor=actor,
         model=name,
@@ -152,7 +134,7 @@ def roll_out(request: HttpRequest, name: str) -> HttpResponse:
         comment=given["comment"],
     )
     sentence = f"The rollout of version {given['version']} has started."
-    return _done(request, sentence, endpoint_url(given["environment"], name))
+    return done(request, sentence, endpoint_url(given["environment"], name))
 
 
 def _actions(actor: Actor, model: ModelRow, numbers: list[int]) -> list[FormAction]:
@@ -228,31 +210,6 @@ def _running(card: EndpointCard) -> dict[str, Any]:
         "badge": badge_of(card.state),
         "sentence": card.sentence,
     }
-
-
-def _checked(form: forms.Form) -> dict[str, Any]:
-    """What was entered, when each field may be that.
-
-    Raises:
-        Invalid: with one sentence per wrong field.
-    """
-    if form.is_valid():
-        return form.cleaned_data
-    problems = [
-        FieldProblem(f"/{name}", "invalid", f"{form.fields[name].label or name}: {sentence}")
-        for name, sentences in form.errors.items()
-        for sentence in sentences
-    ]
-    raise Invalid("Something in the form is not right.", problems=problems)
-
-
-def _done(request: HttpRequest, sentence: str, to: str) -> HttpResponse:
-    messages.success(request, sentence)
-    if not is_partial(request):
-        return HttpResponseRedirect(to)
-    response = HttpResponse(status=204)
-    response["HX-Redirect"] = to
-    return response
 
 
 def _cannot_create(actor: Actor) -> str:

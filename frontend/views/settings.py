@@ -1,4 +1,4 @@
-"""Tokens, environments and one's own account."""
+"""Tokens, and one's own account."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from django.urls import reverse
 
 from core import clock, ids
 from core.errors import FieldProblem, Invalid, Refused
-from deployments.selectors import environments as places
-from deployments.selectors.cards import EnvironmentRow, GatewayRow, HostRow
 from frontend.views.base import actor_of, done, page, show, status_of
 from governance import authorize
 from governance.domain.access import Actor
@@ -47,18 +45,6 @@ class TokenRow:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """A host or a gateway, as one row."""
-
-    name: str
-    kind: str
-    state: str
-    address: str
-    last_contact_at: datetime | None
-    detail: str
-
-
 @page("token.read")
 def tokens(request: HttpRequest) -> HttpResponse:
     return _tokens(request)
@@ -89,13 +75,6 @@ def create_token(request: HttpRequest) -> HttpResponse:
 def revoke_token(request: HttpRequest, token_id: str) -> HttpResponse:
     services.revoke(actor=actor_of(request), token_id=ids.parse(token_id, "tok"))
     return done(request, "The token is revoked.", reverse("tokens"))
-
-
-@page("environment.read")
-def environments(request: HttpRequest) -> HttpResponse:
-    found = places.environments(actor_of(request))
-    context = {"environments": [(place, _machines(place)) for place in found]}
-    return show(request, "frontend/pages/environments.html", context)
 
 
 @page(SIGNED_IN)
@@ -146,32 +125,6 @@ def _token_name(text: str) -> str:
 def _days(text: str) -> int:
     """What is no number is out of range: the service says which range."""
     return int(text) if text.isdecimal() and len(text) < 6 else 0
-
-
-def _machines(place: EnvironmentRow) -> list[Machine]:
-    hosts = [_host(host) for host in place.hosts]
-    return hosts + [_gateway(gateway) for gateway in place.gateways]
-
-
-def _host(host: HostRow) -> Machine:
-    detail = f"{host.replicas} of {host.capacity} replicas"
-    if host.last_error:
-        detail = f"{detail}. {host.last_error}"
-    kind = f"host ({host.kind})"
-    return Machine(host.name, kind, host.state, host.address, host.last_contact_at, detail)
-
-
-def _gateway(gateway: GatewayRow) -> Machine:
-    told = [
-        f"{each.type}: rejected {each.rejected}, {each.reason}"
-        if each.rejected > each.acknowledged
-        else f"{each.type}: runs {each.acknowledged} of {each.served}"
-        for each in gateway.resources
-    ]
-    detail = " · ".join(told) or "It has not asked for anything yet."
-    return Machine(
-        gateway.name, "gateway", gateway.state, gateway.address, gateway.last_poll_at, detail
-    )
 
 
 def _bindings(actor: Actor) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ import pytest
 
 from deployments.adapters import docker_client
 from deployments.adapters.docker_client import Engine as Reached
-from deployments.adapters.docker_dial import Credentials
 from deployments.adapters.docker_host import DockerHost
+from deployments.domain.engines import Credentials
 from deployments.ports import HostSilent, ObservedReplica, ReplicaPlan
 from tests.contract.hosts.orders import (
     BASE,

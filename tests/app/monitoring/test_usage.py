@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core import clock, ids
+from core import clock
 from deployments import wakeups
 from deployments.models import EndpointKey, KeyUsage
 from monitoring.domain.shards import Shard

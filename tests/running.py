@@ -46,8 +46,12 @@ def eventually(condition: Callable[[], bool], *, within: float = 20.0, what: str
 class RunningSlipway:
     """`with RunningSlipway(tmp_path) as slipway:` — everything runs inside, nothing afterwards."""
 
-    def __init__(self, home: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, environ: Mapping[str, str] | None = None, *, host: str = "process"
+    ) -> None:
+        """`host`: whether its replicas are processes, or containers of this machine's Engine."""
         self.home = home
+        self.host = host
         web, *gateways = free_ports(3)
         ports = {"SLIPWAY_WEB_PORT": str(web)}
         for name, port in zip(ENVIRONMENTS, gateways, strict=True):
@@ -62,7 +66,7 @@ class RunningSlipway:
         self.supervisor = subprocess.Popen(
             [
                 *(sys.executable, "-m", "controlplane.supervisor", "up"),
-                *("--foreground", "--json", "--until-eof"),
+                *("--foreground", "--json", "--until-eof", "--host", self.host),
             ],
             cwd=ROOT,
             env=self.environ,

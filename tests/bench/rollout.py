@@ -16,7 +16,7 @@ from statistics import median
 from rich.console import Console
 
 from cli import Rollout
-from tests.bench import keys
+from tests.bench import containers, keys
 from tests.bench.figures import Figure
 from tests.integration.stack import Durations, Stack
 from tests.integration.tally import Attempt, Tally, load, p99
@@ -52,6 +52,7 @@ def measure(console: Console) -> list[Figure]:
             console.print("· keys are revoked while their clients go on asking")
             revoked = keys.revocations(stack, Path(folder))
         assert stack.processes() == []
+        contained = containers.rollouts(console, LASTING, Path(folder) / "contained", _took)
     steady = _between(during)
     figures = [
         *_both("rollout: start to all traffic acknowledged", starts, "s", 5.0),
@@ -67,6 +68,7 @@ def measure(console: Console) -> list[Figure]:
         Figure("requests attempted", float(tally.attempted), ""),
         Figure("requests failed", float(len(tally.failed)), "", 0.0),
         *revoked,
+        *contained,
     ]
 
 

@@ -7,11 +7,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import docker
 import httpx
 import psutil
 
@@ -62,9 +63,11 @@ def durations() -> Durations:
 class Stack(RunningSlipway):
     """With the model `tumour` in three versions; the third cannot be served."""
 
-    def __init__(self, home: Path, lasting: Durations | None = None) -> None:
+    def __init__(
+        self, home: Path, lasting: Durations | None = None, *, host: str = "process"
+    ) -> None:
         self.lasting = lasting or durations()
-        super().__init__(home, self.lasting.environ)
+        super().__init__(home, self.lasting.environ, host=host)
 
     def start(self) -> Self:
         super().start()
@@ -86,6 +89,7 @@ class Stack(RunningSlipway):
         code = super().stop()
         left = [each.pid for each in seen if not gone(each)]
         assert left == [], f"still there after the stop: {left}"
+        assert self.host == "process" or self.containers() == {}, "containers after the stop"
         return code
 
     # --- asking -------------------------------------------------------------------------------
@@ -220,7 +224,10 @@ class Stack(RunningSlipway):
     # --- processes ----------------------------------------------------------------------------
 
     def replicas(self) -> dict[str, psutil.Process]:
-        """By id, from the process table: no row, no file and no API is believed here."""
+        """By id, from the process table, or as the Engine names the processes of its containers:
+        no row, no file and no API of ours is believed here."""
+        if self.host == "docker":
+            return {name: psutil.Process(pid) for name, pid in self.containers().items() if pid}
         found = {}
         for process in self.processes():
             try:
@@ -230,6 +237,14 @@ class Stack(RunningSlipway):
             if words[1:4] == ["-m", "modelserver", "serve"]:
                 found[words[words.index("--name") + 1].partition("/")[2]] = process
         return found
+
+    def containers(self) -> dict[str, int]:
+        """All of this home's, running or ended, by their replica; with the pid that is their first
+        process here, 0 for one that has ended."""
+        owner = (self.home / "installation").read_text().strip()
+        with closing(docker.from_env(timeout=60)) as engine:
+            found = engine.containers.list(all=True, filters={"label": f"slipway.owner={owner}"})
+            return {each.labels["slipway.replica"]: each.attrs["State"]["Pid"] for each in found}
 
     def replica_versions(self) -> list[int]:
         """Of every running replica; -1 for one that the API does not know."""

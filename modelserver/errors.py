@@ -16,6 +16,7 @@ ModelServerError
  │   └─ Busy              too many inferences are waiting
  ├─ Broken              our fault or the model's
  │   └─ ModelFailed       the model failed on an input that fits its signature
+ │       └─ NotFinite       it answered NaN or infinity: Invalid as well
  └─ LoadFailed          the model cannot be served at all: a sentence for the person who made it
 
 `code` is stable and for programs; `message` is a sentence that names no internals. How an error
@@ -94,6 +95,12 @@ class Broken(ModelServerError):
 
 class ModelFailed(Broken):
     pass
+
+
+class NotFinite(Invalid, ModelFailed):
+    """Numbers that are valid, and so large that the model's arithmetic has no answer to them. Who
+    sends them is refused: nobody may make a sound release look broken by what they ask. Where a
+    model is tried, before anybody asks it, it is the model that fails."""
 
 
 class LoadFailed(ModelServerError):

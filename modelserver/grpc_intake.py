@@ -15,6 +15,7 @@ from modelserver.errors import (
     Invalid,
     ModelServerError,
     NotFound,
+    Refused,
     TooLarge,
     TooSlow,
     Unavailable,
@@ -53,7 +54,7 @@ class Refusal(NamedTuple):
 
 def refusal(problem: Exception, log: Log, *, what: str) -> tuple[Refusal, str]:
     """An error as gRPC says it, and its code. Causes and bugs go to the log, not to the client."""
-    if not isinstance(problem, ModelServerError) or isinstance(problem, Broken):
+    if not isinstance(problem, Refused | Unavailable):
         log.problem("inference-failed", problem, what=what)
     if not isinstance(problem, ModelServerError):
         problem = Broken("server:broken", "The server failed on this request.")

@@ -18,6 +18,7 @@ from modelserver.errors import (
     NotAllowed,
     NotFound,
     NotReadable,
+    Refused,
     TooLarge,
     TooSlow,
     Unavailable,
@@ -223,7 +224,7 @@ class HttpApp:
 
     def _refusal(self, problem: Exception, what: str) -> Answer:
         """An error as HTTP says it. Causes and bugs go to the log, never to the client."""
-        if not isinstance(problem, ModelServerError) or isinstance(problem, Broken):
+        if not isinstance(problem, Refused | Unavailable):
             self._log.problem("inference-failed", problem, what=what)
         if not isinstance(problem, ModelServerError):
             problem = Broken("server:broken", "The server failed on this request.")

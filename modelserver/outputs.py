@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelserver.errors import ModelFailed, shown
+from modelserver.errors import ModelFailed, NotFinite, shown
 from modelserver.nonfinite import all_finite
 from modelserver.tensors import Array
 from wire.signature import DATATYPES, DYNAMIC, TensorSpec
@@ -39,8 +39,10 @@ class OutputCheck:
     def values(self, array: Array) -> None:
         """Neither NaN nor infinity, unless the version allows them."""
         if self.minds_nonfinite and not all_finite(self._spec.datatype, array):
-            raise self._failed(
-                "nonfinite", "has NaN or infinity, which this version does not answer"
+            raise NotFinite(
+                "output:nonfinite",
+                f"The model's output {shown(self._spec.name)} has NaN or infinity, which this"
+                " version does not answer.",
             )
 
     def _misshapen(self, array: Array) -> ModelFailed:

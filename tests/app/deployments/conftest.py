@@ -10,9 +10,10 @@ import pytest
 from django.core.files.storage import FileSystemStorage
 
 from deployments.adapters import artifact_store
-from deployments.models import Model
+from deployments.models import Endpoint, Model
 from deployments.services import intake
 from governance.models import Team, User
+from tests.app.reconcile.conftest import Site
 from tests.app.reconcile.conftest import site as site
 from tests.factories import people
 from tests.factories.api import Api
@@ -89,3 +90,10 @@ def multipart(
         for field, value in fields.items()
     ]
     return b"".join(parts) + b"--edge--\r\n", {"content_type": "multipart/form-data; boundary=edge"}
+
+
+@pytest.fixture
+def live(site: Site) -> Endpoint:
+    """An endpoint with a live release."""
+    site.finish(site.start(1))
+    return site.endpoint

@@ -15,53 +15,23 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from core import clock
-from core.errors import Conflict, ControlPlaneError, Invalid, NotAllowed, NotFound, Stale
+from core.errors import Conflict, ControlPlaneError, Invalid, NotFound, Stale
 from deployments import publish
 from deployments.adapters import endpoint_keys
-from deployments.domain import routing
 from deployments.domain.routing_inputs import Grant
 from deployments.models import (
     Endpoint,
     EndpointKey,
     KeyUsage,
-    Model,
-    Publication,
-    Snapshot,
 )
 from deployments.reconcile import patrol
 from deployments.selectors import keys as selectors
-from deployments.services import endpoints, keys
-from governance.domain.access import Actor
-from governance.models import AuditEvent, Team, User
+from deployments.services import keys
+from governance.models import AuditEvent
+from tests.app.deployments.keys_at_hand import generation, issue, other_endpoint, told
 from tests.app.reconcile.conftest import Site
-from tests.factories import people
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def live(site: Site) -> Endpoint:
-    """An endpoint with a live release."""
-    site.finish(site.start(1))
-    return site.endpoint
-
-
-def issue(site: Site, **given: Any) -> keys.Issued:
-    given = {"environment": "staging", "name": "ward 7", "endpoints": ["tumour"]} | given
-    given.setdefault("actor", site.actor)
-    return keys.issue(**given)
-
-
-def told(endpoint: Endpoint) -> dict[str, Any]:
-    """What gateways were told last of who may ask this endpoint."""
-    row = Publication.objects.get(endpoint=endpoint, type_url=Publication.ADMITTED)
-    assert isinstance(row.content, dict)
-    return row.content
-
-
-def generation(site: Site) -> int:
-    row = Snapshot.objects.get(environment=site.environment, type_url=routing.ROUTE_TYPE)
-    return row.generation
 
 
 def claims_of(text: str) -> dict[str, Any]:
@@ -162,7 +132,7 @@ def test_a_key_that_is_used_up_is_exhausted_until_midnight(site: Site, live: End
 
 
 def test_a_quota_is_one_for_each_endpoint(site: Site, live: Endpoint) -> None:
-    other = _other_endpoint(site)
+    other = other_endpoint(site)
     key = issue(site, endpoints=["tumour", "skin"], requests_per_day=10).key
     KeyUsage.objects.create(key=key, endpoint=live, day=clock.now().date(), requests=12)
     assert selectors.grants(live) == (Grant(key.public_id, None, exhausted=True),)
@@ -180,7 +150,7 @@ def test_raising_the_limit_lets_an_exhausted_key_in_again(site: Site, live: Endp
 
 
 def test_editing_moves_a_key_between_endpoints(site: Site, live: Endpoint) -> None:
-    other = _other_endpoint(site)
+    other = other_endpoint(site)
     key = issue(site).key
     keys.edit(actor=site.actor, key_id=key.public_id, revision=1, endpoints=["skin"])
     assert told(live)["keys"] == {}
@@ -277,64 +247,6 @@ def test_what_is_no_key_is_not_issued(
     assert not AuditEvent.objects.filter(action="key.issue").exists()
 
 
-def test_whoever_may_not_at_one_endpoint_may_not_for_a_key_that_reaches_it(
-    site: Site, live: Endpoint
-) -> None:
-    """Alice deploys for `risk`; `skin` is another team's."""
-    _other_endpoint(site, team="dermatology")
-    admin = _admin()
-    with pytest.raises(NotFound):
-        issue(site, endpoints=["tumour", "skin"])
-    people.bind(User.objects.get(username="alice"), "viewer")
-    alice = people.actor(User.objects.get(username="alice"))
-    with pytest.raises(NotAllowed):
-        issue(site, actor=alice, endpoints=["tumour", "skin"])
-    key = issue(site, actor=admin, endpoints=["tumour", "skin"]).key
-    for refused in (
-        lambda: keys.revoke(actor=alice, key_id=key.public_id),
-        lambda: keys.rotate(actor=alice, key_id=key.public_id, revision=1),
-        lambda: keys.edit(actor=alice, key_id=key.public_id, revision=1, requests_per_day=1),
-        lambda: keys.edit(actor=alice, key_id=key.public_id, revision=1, endpoints=["tumour"]),
-    ):
-        with pytest.raises(NotAllowed):
-            refused()
-    keys.edit(actor=alice, key_id=key.public_id, revision=1, endpoints=["skin"])
-    assert [each.model.name for each in key.endpoints.all()] == ["skin"]
-
-
-def test_nobody_takes_away_an_endpoint_that_they_do_not_see(site: Site, live: Endpoint) -> None:
-    _other_endpoint(site, team="dermatology")
-    key = issue(site, actor=_admin(), endpoints=["tumour", "skin"]).key
-    seen = selectors.row(site.actor, key.public_id)
-    assert (seen.endpoints, seen.other_endpoints) == (("tumour",), 1)
-    keys.edit(actor=site.actor, key_id=key.public_id, revision=1, endpoints=["tumour"])
-    assert key.endpoints.count() == 2
-
-
-def test_a_key_for_what_one_cannot_see_is_not_there(site: Site, live: Endpoint) -> None:
-    _other_endpoint(site, team="dermatology")
-    key = issue(site, actor=_admin(), endpoints=["skin"]).key
-    with pytest.raises(NotFound):
-        keys.revoke(actor=site.actor, key_id=key.public_id)
-    assert not selectors.key_rows(site.actor).exists()
-
-
-@pytest.mark.parametrize("who", ["charlie", "bob", "mallory"])
-def test_whoever_may_not_deploy_makes_no_keys(
-    site: Site, live: Endpoint, who: str, request: pytest.FixtureRequest
-) -> None:
-    visitor = people.person(who)
-    if who != "mallory":
-        people.bind(visitor, {"charlie": "viewer", "bob": "compliance_reviewer"}[who])
-    with pytest.raises((NotAllowed, NotFound)):
-        issue(site, actor=people.actor(visitor))
-    key = issue(site).key
-    with pytest.raises((NotAllowed, NotFound)):
-        keys.revoke(actor=people.actor(visitor), key_id=key.public_id)
-    key.refresh_from_db()
-    assert key.revoked_at is None
-
-
 @pytest.mark.parametrize(
     ("action", "change"),
     [
@@ -397,24 +309,6 @@ def test_a_revoked_key_is_gone_from_the_next_snapshot_on(site: Site, live: Endpo
     assert generation(site) == before + 1
 
 
-def test_opening_an_endpoint_is_declared_by_whoever_answers_for_it(
-    site: Site, live: Endpoint
-) -> None:
-    assert not live.is_open
-    with pytest.raises(NotAllowed):
-        endpoints.open_to_all(actor=site.actor, endpoint_id=live.public_id)
-    admin, before = _admin(), generation(site)
-    endpoints.open_to_all(actor=admin, endpoint_id=live.public_id, reason="A public demo.")
-    assert told(live)["open"] is True
-    assert generation(site) == before + 1
-    endpoints.open_to_all(actor=admin, endpoint_id=live.public_id)
-    assert AuditEvent.objects.filter(action="endpoint.open").count() == 1
-    endpoints.require_keys(actor=site.actor, endpoint_id=live.public_id)
-    assert told(live)["open"] is False
-    assert generation(site) == before + 2
-    assert AuditEvent.objects.filter(action="endpoint.close").count() == 1
-
-
 def test_a_key_says_when_every_gateway_knows_of_it(site: Site, live: Endpoint) -> None:
     key = issue(site).key
 
@@ -431,15 +325,3 @@ def test_a_key_says_when_every_gateway_knows_of_it(site: Site, live: Endpoint) -
     for gateway in site.gateways:
         site.poll(gateway)
     assert known()
-
-
-def _other_endpoint(site: Site, team: str = "risk") -> Endpoint:
-    owner, _ = Team.objects.get_or_create(name=team)
-    model = Model.objects.create(name="skin", team=owner)
-    return Endpoint.objects.create(model=model, environment=site.environment)
-
-
-def _admin() -> Actor:
-    user = people.person("admin")
-    people.bind(user, "org_admin")
-    return people.actor(user)

@@ -18,12 +18,12 @@ from tests.contract.gateway.harness import (
     ENVIRONMENT,
     GATEWAY,
     Gateway,
-    Load,
     Replica,
     Tls,
     Web,
     until,
 )
+from tests.contract.gateway.load import Load
 from tests.contract.gateway.routes import BLUE, GREEN, tumour
 from wire import identity
 

@@ -18,11 +18,11 @@ from tests.contract.gateway.harness import (
     ENVIRONMENT,
     GATEWAY,
     Gateway,
-    Load,
     Replica,
     Web,
     until,
 )
+from tests.contract.gateway.load import Load
 from tests.contract.gateway.routes import BLUE, GREEN, tumour
 
 pytestmark = pytest.mark.needs("envoy")

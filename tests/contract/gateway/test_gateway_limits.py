@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from deployments.domain.routing import Grant
-from tests.contract.gateway.harness import Gateway, Load, Replica, Web, until
+from tests.contract.gateway.harness import Gateway, Replica, Web, until
 from tests.contract.gateway.keys import ALICE, bearer
+from tests.contract.gateway.load import Load
 from tests.contract.gateway.routes import BLUE, tumour
 
 pytestmark = pytest.mark.needs("envoy")

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from deployments.adapters import gateway_smoke
-from tests.contract.gateway.harness import Gateway, Load, Replica, Web, free_port, until
+from tests.contract.gateway.harness import Gateway, Replica, Web, free_port, until
+from tests.contract.gateway.load import Load
 from tests.contract.gateway.routes import BLUE, GREEN, SECRET, tumour
 
 pytestmark = pytest.mark.needs("envoy")

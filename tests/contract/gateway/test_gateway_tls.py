@@ -13,7 +13,8 @@ import pytest
 
 from core.pki import Authority
 from tests.contract.gateway.grpc_replica import GrpcReplica, client_of
-from tests.contract.gateway.harness import Gateway, Load, Replica, Tls, Web, until
+from tests.contract.gateway.harness import Gateway, Replica, Tls, Web, until
+from tests.contract.gateway.load import Load
 from tests.contract.gateway.routes import BLUE, tumour
 from wire import identity
 

@@ -132,6 +132,7 @@ def registry(tmp_path: Path, two_engines: tuple[Engine, Engine]) -> Iterator[str
         program = subprocess.Popen(
             ["docker-registry", "serve", str(config)], stdout=log, stderr=log
         )
+
     def answers() -> bool:
         assert program.poll() is None, (tmp_path / "registry.log").read_text()
         try:

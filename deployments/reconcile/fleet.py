@@ -25,6 +25,7 @@ from core.errors import Unavailable
 from deployments import publish
 from deployments.domain import fleet
 from deployments.domain.rollout import ReasonCode
+from deployments.domain.world import ImageState
 from deployments.models import Host, ImageCopy, Release, Replica
 from deployments.ports import (
     ContainerHost,
@@ -36,6 +37,7 @@ from deployments.ports import (
 from deployments.reconcile import asking, ends, starts
 from deployments.reconcile.asking import Seen
 from deployments.reconcile.story import Story, read
+from deployments.selectors import images
 
 log = structlog.get_logger(__name__)
 
@@ -200,8 +202,8 @@ def _last_words(copy: Replica, adapter: ContainerHost) -> str:
 
 def _start(story: Story, start: fleet.Start, seen: Mapping[str, Seen]) -> None:
     release = Release.objects.select_related("image").get(pk=start.release)
-    if release.image and not release.image.engine_id:
-        return  # it is still being built; the rollout says so
+    if release.image and _image_is_on_its_way(release):
+        return  # the rollout says so
     chosen = _place(story, release, seen)
     if chosen is None or chosen.adapter is None:
         log.warning("no_host_for_replica", endpoint=story.endpoint.public_id)
@@ -233,6 +235,14 @@ def _run(copy: Replica, seen: Seen) -> None:
 def _failed(copy: Replica, failure: dict[str, object], tail: str = "") -> None:
     log.warning("replica_ended", replica=copy.public_id, code=failure["code"])
     _write(copy, state=Replica.State.FAILED, ended_at=clock.now(), failure=failure, log_tail=tail)
+
+
+def _image_is_on_its_way(release: Release) -> bool:
+    """Until every host has had its chance to get it, the first copies would crowd where it was
+    built. Later ones do not wait: they replace what is missing."""
+    if Replica.objects.filter(release=release, state__in=Replica.PRESENT).exists():
+        return False
+    return images.view(release.pk).state is ImageState.WAITING
 
 
 def _place(story: Story, release: Release, seen: Mapping[str, Seen]) -> Seen | None:
